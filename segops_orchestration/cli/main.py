@@ -1,0 +1,68 @@
+"""The ``segops`` command: a table of contents. Each subcommand lives in the module that bears its name."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from segops_orchestration.cli.output import fail
+from segops_orchestration.errors import SegOpsError
+
+# name -> (module, one line of help). Modules load when called, so `segops --help` stays fast.
+COMMANDS: dict[str, str] = {
+    "demo": "Run the whole job on bundled real data: ingest, full, delta, exports.",
+    "dev": "Start the warehouse and Dagster together; Ctrl-C stops all of it.",
+    "tenants": "Create, list and archive tenants.",
+    "ingest": "Load events from CSV, Parquet or JSON lines files.",
+    "segments": "Validate, apply, list and show segments written as files.",
+    "compute": "Compute memberships, in full or by delta.",
+    "members": "List the members of a segment.",
+    "status": "Show what each segment of a tenant holds and when it was computed.",
+    "export": "Write members to CSV or Parquet files.",
+    "warehouse": "Start, stop and inspect the embedded ClickHouse.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are ``segops_orchestration.cli.<name>:command``, imported on use."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"segops_orchestration.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="segops-orchestration", prog_name="segops")
+def cli() -> None:
+    """Audience segmentation over ClickHouse, orchestrated by Dagster.
+
+    State lives under SEGOPS_HOME (default: .segops in the working directory). SEGOPS_CLICKHOUSE_URL points at a
+    ClickHouse server instead of the embedded one.
+
+    \b
+    First steps:
+      segops demo                 the whole job on real purchases
+      segops tenants create acme  your own tenant
+      segops ingest acme events.csv
+      segops dev                  the Dagster UI
+    """
+
+
+def main() -> None:
+    """Entry point. A SegOpsError becomes one message and exit code 1; anything else is a bug and shows its traceback."""
+    try:
+        cli.main(prog_name="segops")
+    except SegOpsError as error:
+        fail(error)
+        sys.exit(1)

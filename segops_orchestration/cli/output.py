@@ -1,0 +1,80 @@
+"""How commands speak: tables and messages for people, one JSON document on stdout for scripts (``--json``)."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import click
+
+from segops_orchestration.errors import SegOpsError
+
+json_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON document instead of a table."
+)
+
+
+def format_instant(value: datetime | None) -> str:
+    """``2026-01-31T10:00:00.000Z``; an empty text for None."""
+    if value is None:
+        return ""
+    return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _encode(value: object) -> object:
+    if isinstance(value, datetime):
+        return format_instant(value)
+    if isinstance(value, Path | UUID):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def print_json(document: object) -> None:
+    """Write one JSON document to stdout."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, default=_encode))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str | None = None) -> None:
+    """Write a table to stdout. Numbers are right-aligned with thousands separators, None is empty."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    body = [list(row) for row in rows]
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for index, name in enumerate(columns):
+        numeric = any(isinstance(row[index], int | float) for row in body)
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
+    for row in body:
+        table.add_row(*[Text(_cell(value)) for value in row])
+    # A pipe has no width: let rows be as long as they are there, so that grep and cut see whole lines.
+    Console(soft_wrap=not sys.stdout.isatty(), highlight=False).print(table)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, datetime):
+        return format_instant(value)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:,.1f}"
+    return str(value)
+
+
+def note(message: str) -> None:
+    """Tell a person how the work goes: on stderr, so that stdout stays clean for results."""
+    click.echo(message, err=True)
+
+
+def fail(error: SegOpsError) -> None:
+    """Print an error for a person, on stderr."""
+    click.echo(click.style("Error: ", fg="red", bold=True, reset=True) + str(error), err=True)
