@@ -1,0 +1,1 @@
+"""The segment language: documents in, typed models out. No I/O here."""
