@@ -1,0 +1,101 @@
+"""The server process: ``python -m segops_orchestration.warehouse.embedded DIRECTORY``.
+
+Started by lifecycle.py, which holds the start lock meanwhile. Ends on SIGTERM or SIGINT, after the queries that run.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import shutil
+import signal
+import sys
+import threading
+import time
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from segops_orchestration.errors import SegOpsError
+from segops_orchestration.warehouse.embedded.lifecycle import (
+    DRAIN_SECONDS,
+    Endpoint,
+    Files,
+    remove_endpoint,
+    write_endpoint,
+)
+from segops_orchestration.warehouse.embedded.memory import memory_limit
+
+log = logging.getLogger("segops.warehouse")
+
+_CONFIG = """<clickhouse>
+  <max_server_memory_usage>{memory}</max_server_memory_usage>
+</clickhouse>
+"""
+
+
+def main(arguments: list[str]) -> int:
+    """Serve the data directory until told to stop; returns the exit code."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m segops_orchestration.warehouse.embedded DIRECTORY\n")
+        return 2
+    # The engine takes the machine's zone for its own; here everything is UTC.
+    os.environ["TZ"] = "UTC"
+    time.tzset()
+    files = Files(Path(arguments[0]).absolute())
+    os.umask(0o077)
+    files.directory.mkdir(parents=True, exist_ok=True)
+    handler = RotatingFileHandler(files.log, maxBytes=5 << 20, backupCount=2)
+    handler.setFormatter(logging.Formatter("%(asctime)sZ %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    try:
+        _serve(files)
+    except SegOpsError as error:
+        log.error("%s", error)
+        return 1
+    return 0
+
+
+def _serve(files: Files) -> None:
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    memory = memory_limit(os.environ)
+    shutil.rmtree(files.scratch, ignore_errors=True)
+    files.scratch.mkdir()
+    files.config.write_text(_CONFIG.format(memory=memory))
+
+    from segops_orchestration.warehouse.embedded.server import USERNAME, WarehouseServer
+    from segops_orchestration.warehouse.embedded.sessions import Sessions
+
+    try:
+        sessions = Sessions(files.data, files.config)
+    except RuntimeError as error:
+        raise SegOpsError(f"{files.data}: cannot be opened; does another process have it open? ({error})") from error
+    password = secrets.token_urlsafe(32)
+    server = WarehouseServer(sessions, password, port=0, scratch=files.scratch)
+    threading.Thread(target=server.serve, name="serve", daemon=True).start()
+    pid = os.getpid()
+    write_endpoint(files.endpoint, Endpoint("127.0.0.1", server.port, USERNAME, password, pid))
+    log.info(
+        "serving %s on 127.0.0.1:%d, pid %d, memory limit %d bytes. This is for one machine; "
+        "SEGOPS_CLICKHOUSE_URL points SegOps at a ClickHouse server or cluster instead",
+        files.data,
+        server.port,
+        pid,
+        memory,
+    )
+    stopping.wait()
+    log.info("stopping: waiting up to %d s for running queries", DRAIN_SECONDS)
+    remove_endpoint(files.endpoint, pid)
+    drained = server.stop(DRAIN_SECONDS)
+    log.info("stopped" if drained else "stopped, though queries were still running")
+    logging.shutdown()
+    if not drained:
+        # A query that ignores the end would keep the process; what was acknowledged is on disk.
+        os._exit(1)
+    sessions.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

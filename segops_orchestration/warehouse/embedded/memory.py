@@ -1,0 +1,36 @@
+"""How much memory the embedded engine may use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from segops_orchestration.errors import SegOpsError
+
+VARIABLE = "SEGOPS_WAREHOUSE_MEMORY"
+_UNITS = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+# Below this the engine has no room for its own caches and merges.
+_LEAST = 256 << 20
+_MOST_BY_DEFAULT = 4 << 30
+
+
+def memory_limit(environ: Mapping[str, str]) -> int:
+    """The limit in bytes: SEGOPS_WAREHOUSE_MEMORY, or 60% of the machine's memory but at most 4 GiB.
+
+    Raises:
+        SegOpsError: the variable is not an amount of memory, or is too small to work with.
+    """
+    text = environ.get(VARIABLE, "").strip()
+    if not text:
+        import psutil
+
+        return min(int(psutil.virtual_memory().total * 0.6), _MOST_BY_DEFAULT)
+    amount = _AMOUNT.fullmatch(text)
+    unit = _UNITS.get(amount.group(2).upper()) if amount else None
+    if amount is None or unit is None:
+        raise SegOpsError(f"{VARIABLE}: {text!r} is not an amount of memory; write bytes, or a unit as in 2GiB")
+    limit = int(float(amount.group(1)) * unit)
+    if limit < _LEAST:
+        raise SegOpsError(f"{VARIABLE}: {text!r} is too little; the least is {_LEAST >> 20}MiB")
+    return limit

@@ -1,0 +1,166 @@
+"""chdb connections: a fresh one for each request, a pinned one for each session.
+
+Opening a connection inside the process costs 0.2 ms (chdb 4.4), and a fresh one cannot carry settings, temporary
+tables or a current database over from somebody else's query. So there is no pool to keep clean.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from segops_orchestration.warehouse.embedded.errors import EngineError, SessionLocked
+from segops_orchestration.warehouse.embedded.request import Request
+
+log = logging.getLogger(__name__)
+
+
+def quote(text: str) -> str:
+    """A ClickHouse string literal."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def quote_name(text: str) -> str:
+    """A ClickHouse identifier in backticks."""
+    return "`" + text.replace("\\", "\\\\").replace("`", "\\`") + "`"
+
+
+def run(connection: Any, sql: str) -> Any:
+    """Execute a statement; the engine's refusal becomes an EngineError."""
+    try:
+        return connection.query(sql, "TabSeparated")
+    except RuntimeError as error:
+        raise EngineError(str(error)) from error
+
+
+@dataclass
+class _Session:
+    connection: Any
+    busy: bool = False
+    expires: float = field(default=0.0)
+
+
+class Sessions:
+    """Hands out connections to one data directory."""
+
+    def __init__(self, directory: Path, config: Path) -> None:
+        import chdb
+
+        self._connect = lambda: chdb.connect(f"{directory}?config-file={config}")
+        # The engine lives as long as one connection is open.
+        self._anchor = self._connect()
+        self._sessions: dict[str, _Session] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def connection(self, request: Request) -> Iterator[Any]:
+        """A connection set up for the request: database, settings, external tables.
+
+        Raises:
+            EngineError: the database or a setting does not exist. SessionLocked: the session is in use.
+        """
+        if request.session_id:
+            with self._pinned(request) as connection:
+                yield connection
+            return
+        connection = self._connect()
+        try:
+            _prepare(connection, request)
+            yield connection
+        finally:
+            connection.close()
+
+    @contextmanager
+    def _pinned(self, request: Request) -> Iterator[Any]:
+        session = self._take(request.session_id)
+        reset = ", ".join(f"{name} = DEFAULT" for name in request.settings)
+        usable = True
+        try:
+            _prepare(session.connection, request)
+            yield session.connection
+        finally:
+            if reset:
+                try:
+                    run(session.connection, f"SET {reset}")
+                except EngineError:
+                    usable = False
+            for table in request.external:
+                with suppress(EngineError):
+                    run(session.connection, f"DROP TEMPORARY TABLE IF EXISTS {quote_name(table.name)}")
+            self._give_back(request, session, usable=usable)
+
+    def _take(self, session_id: str) -> _Session:
+        with self._lock:
+            self._close_expired()
+            session = self._sessions.get(session_id)
+            if session is None:
+                session = self._sessions[session_id] = _Session(self._connect())
+            if session.busy:
+                raise SessionLocked
+            session.busy = True
+            return session
+
+    def _give_back(self, request: Request, session: _Session, *, usable: bool) -> None:
+        with self._lock:
+            session.busy = False
+            session.expires = time.monotonic() + request.session_seconds
+            if not usable:
+                del self._sessions[request.session_id]
+                session.connection.close()
+
+    def _close_expired(self) -> None:
+        now = time.monotonic()
+        for session_id, session in list(self._sessions.items()):
+            if not session.busy and session.expires < now:
+                session.connection.close()
+                del self._sessions[session_id]
+
+    def cancel(self, marker: str) -> None:
+        """Cancel the query whose text ends with ``marker``."""
+        connection = self._connect()
+        try:
+            connection.query(
+                "KILL QUERY WHERE endsWith(query, {marker:String}) ASYNC", "TabSeparated", params={"marker": marker}
+            )
+        except RuntimeError as error:
+            log.warning("a query could not be cancelled: %s", EngineError(str(error)).name)
+        finally:
+            connection.close()
+
+    def query_text(self, sql: str) -> str:
+        """Answer of a small query of the server's own, as text."""
+        connection = self._connect()
+        try:
+            return str(run(connection, sql).bytes().decode().strip())
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Close every connection, and with the last one the engine."""
+        with self._lock:
+            for session in self._sessions.values():
+                session.connection.close()
+            self._sessions.clear()
+        self._anchor.close()
+
+
+def _prepare(connection: Any, request: Request) -> None:
+    if request.database:
+        run(connection, f"USE {quote_name(request.database)}")
+    if request.settings:
+        run(connection, "SET " + ", ".join(f"{name} = {quote(value)}" for name, value in request.settings.items()))
+    for table in request.external:
+        run(connection, f"CREATE TEMPORARY TABLE {quote_name(table.name)} ({table.structure})")
+        inserter = connection.send_insert(f"INSERT INTO {quote_name(table.name)}", table.format)
+        try:
+            inserter.append(table.data)
+            inserter.finish()
+        except RuntimeError as error:
+            inserter.cancel()
+            raise EngineError(str(error)) from error
