@@ -262,7 +262,7 @@ class TenantWarehouse:
             return self.client.raw_insert(
                 table,
                 column_names=list(columns) if columns is not None else None,
-                insert_block=iter(chunks),
+                insert_block=(chunk for chunk in chunks),
                 fmt=fmt,
                 settings=_plain(settings),
             )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from typing import Any, Protocol
 
 from segops_orchestration.warehouse.embedded.errors import BadRequest, ClientGone
@@ -28,17 +30,13 @@ class _Decoder(Protocol):
 
 
 def _lz4() -> Any:
-    import lz4.frame
-
-    return lz4.frame.LZ4FrameDecompressor()
+    return import_module("lz4.frame").LZ4FrameDecompressor()
 
 
 def _zstd() -> Any:
-    try:
-        from compression import zstd  # type: ignore[import-not-found, unused-ignore]
-    except ImportError:
-        from backports import zstd
-    return zstd.ZstdDecompressor()
+    # The standard library has it from Python 3.14 on; clickhouse-connect brings the backport before that.
+    name = "compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd"
+    return import_module(name).ZstdDecompressor()
 
 
 _DECODERS: dict[str, Callable[[], Any]] = {

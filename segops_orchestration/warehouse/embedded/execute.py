@@ -18,7 +18,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ class Answer:
     """
 
     format: str
-    chunks: Iterator[bytes]
+    chunks: Generator[bytes, None, None]
     counts: Counts
 
 
@@ -93,7 +93,7 @@ def execute(connection: Any, request: Request, marker: str, scratch: Path) -> An
     counts = Counts()
     if request.insert is not None:
         _insert(connection, request, request.insert, counts, scratch)
-        return Answer("", iter(()), counts)
+        return Answer("", _nothing(), counts)
     tail = split_format(request.sql)
     fmt = tail.format or request.default_format
     if not is_read(request.sql):
@@ -103,7 +103,11 @@ def execute(connection: Any, request: Request, marker: str, scratch: Path) -> An
     return Answer(fmt, _piped(connection, request, tail, fmt, marker, counts), counts)
 
 
-def _whole(connection: Any, request: Request, fmt: str, counts: Counts) -> Iterator[bytes]:
+def _nothing() -> Generator[bytes, None, None]:
+    yield from ()
+
+
+def _whole(connection: Any, request: Request, fmt: str, counts: Counts) -> Generator[bytes, None, None]:
     try:
         result = connection.query(request.sql.decode(), fmt, params=dict(request.parameters))
     except RuntimeError as error:
@@ -113,7 +117,9 @@ def _whole(connection: Any, request: Request, fmt: str, counts: Counts) -> Itera
         yield data
 
 
-def _blocks(connection: Any, request: Request, tail: Tail, fmt: str, marker: str, counts: Counts) -> Iterator[bytes]:
+def _blocks(
+    connection: Any, request: Request, tail: Tail, fmt: str, marker: str, counts: Counts
+) -> Generator[bytes, None, None]:
     sql = f"{tail.body.decode()}\n{marker}"
     try:
         stream = connection.send_query(sql, fmt, params=dict(request.parameters))
@@ -127,7 +133,9 @@ def _blocks(connection: Any, request: Request, tail: Tail, fmt: str, marker: str
         raise EngineError(str(error)) from error
 
 
-def _piped(connection: Any, request: Request, tail: Tail, fmt: str, marker: str, counts: Counts) -> Iterator[bytes]:
+def _piped(
+    connection: Any, request: Request, tail: Tail, fmt: str, marker: str, counts: Counts
+) -> Generator[bytes, None, None]:
     reading, writing = os.pipe()
     target = quote(f"/dev/fd/{writing}")
     sql = f"{tail.body.decode()}\nINTO OUTFILE {target} APPEND FORMAT {fmt}\n{marker}"

@@ -18,10 +18,31 @@ from segops_orchestration.warehouse.sql import InsertHead, insert_head
 
 # URL keys that steer the HTTP interface. Everything else is a ClickHouse setting.
 _TRANSPORT = frozenset(
-    """query database default_format session_id session_timeout session_check close_session query_id user password
-    role quota_key compress decompress enable_http_compression client_protocol_version buffer_size
-    wait_end_of_query send_progress_in_http_headers http_headers_progress_interval_ms stacktrace
-    cancel_http_readonly_queries_on_client_close add_http_cors_header""".split()
+    {
+        "add_http_cors_header",
+        "buffer_size",
+        "cancel_http_readonly_queries_on_client_close",
+        "client_protocol_version",
+        "close_session",
+        "compress",
+        "database",
+        "decompress",
+        "default_format",
+        "enable_http_compression",
+        "http_headers_progress_interval_ms",
+        "password",
+        "query",
+        "query_id",
+        "quota_key",
+        "role",
+        "send_progress_in_http_headers",
+        "session_check",
+        "session_id",
+        "session_timeout",
+        "stacktrace",
+        "user",
+        "wait_end_of_query",
+    }
 )
 _PARAMETER = "param_"
 _SETTING_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -86,9 +107,7 @@ def read_request(query_string: str, headers: Mapping[str, str], body: Body) -> R
     if content_type.lower().startswith("multipart/form-data"):
         fields, files = _read_form(body.read_all(), content_type)
         url.update(fields)
-        sql, insert = _query_text(url.get("query", "").encode(), body)
-    else:
-        sql, insert = _query_text(url.get("query", "").encode(), body)
+    sql, insert = _query_text(url.get("query", "").encode(), body)
     if not sql.strip():
         raise BadRequest("empty query")
     external = _external_tables(url, files)

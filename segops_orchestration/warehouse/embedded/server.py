@@ -22,6 +22,7 @@ from typing import IO, Any
 from urllib.parse import parse_qs
 
 from cheroot import server as http
+from cheroot.workers.threadpool import ThreadPool
 
 from segops_orchestration.warehouse.embedded.body import Body
 from segops_orchestration.warehouse.embedded.errors import ClientGone, EngineError, WrongPassword
@@ -68,14 +69,7 @@ class WarehouseServer:
         self._password = password
         self._running = 0
         self._idle = threading.Condition()
-        self._http = http.HTTPServer(("127.0.0.1", port), gateway=_gateway_for(self))
-        self._http.server_name = "SegOps"
-        self._http.timeout = _IDLE_SECONDS
-        self._http.keep_alive_conn_limit = None
-        self._http.request_queue_size = 128
-        self._http.requests = _threads(self._http)
-        self._http.error_log = _log_error
-        self._http.prepare()
+        self._http = _listen(port, _gateway_for(self))
 
     @property
     def port(self) -> int:
@@ -130,10 +124,19 @@ def _log_error(msg: str = "", level: int = logging.INFO, traceback: bool = False
     log.log(level, "http: %s", msg, exc_info=traceback)
 
 
-def _threads(server: Any) -> Any:
-    from cheroot.workers.threadpool import ThreadPool
-
-    return ThreadPool(server, min=_THREADS, max=_THREADS)
+def _listen(port: int, gateway: type[http.Gateway]) -> Any:
+    """A cheroot server, bound and with its threads running."""
+    # Any, because cheroot's type stubs know the defaults of its attributes and not what else they may hold.
+    listener: Any = http.HTTPServer
+    server = listener(("127.0.0.1", port), gateway=gateway)
+    server.server_name = "SegOps"
+    server.timeout = _IDLE_SECONDS
+    server.keep_alive_conn_limit = None
+    server.request_queue_size = 128
+    server.error_log = _log_error
+    server.requests = ThreadPool(server, min=_THREADS, max=_THREADS)
+    server.prepare()
+    return server
 
 
 def _credentials(headers: Mapping[str, str], query_string: str) -> tuple[str, str]:
@@ -202,15 +205,17 @@ class _Exchange:
         marker = f"/* {uuid.uuid4()} */"
         warehouse = self._warehouse
         cancel = request.cancel_when_left and is_read(request.sql)
-        with warehouse.sessions.connection(request) as connection:
-            with warehouse.watch.watching(self._req.conn.socket if cancel else None, marker):
-                answer = execute(connection, request, marker, warehouse.scratch)
-                with closing(_closable(answer.chunks)) as chunks:
-                    first = next(chunks, b"")
-                    if request.wait or not first:
-                        self._send_spooled(answer, first, chunks)
-                    else:
-                        self._send_stream(answer, first, chunks)
+        with (
+            warehouse.sessions.connection(request) as connection,
+            warehouse.watch.watching(self._req.conn.socket if cancel else None, marker),
+        ):
+            answer = execute(connection, request, marker, warehouse.scratch)
+            with closing(answer.chunks) as chunks:
+                first = next(chunks, b"")
+                if request.wait or not first:
+                    self._send_spooled(answer, first, chunks)
+                else:
+                    self._send_stream(answer, first, chunks)
         self._log(request, answer)
 
     def _log(self, request: Request, answer: Answer) -> None:
@@ -229,7 +234,7 @@ class _Exchange:
 
     def _send_spooled(self, answer: Answer, first: bytes, rest: Iterator[bytes]) -> None:
         """Send only when all is there: errors still get their status, and the summary is complete."""
-        with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES, dir=self._warehouse.scratch) as spool:
+        with tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES, dir=str(self._warehouse.scratch)) as spool:
             spool.write(first)
             for chunk in rest:
                 spool.write(chunk)
@@ -289,7 +294,3 @@ class _Exchange:
             self._req.write(data)
         except OSError as error:
             raise ClientGone("the client closed the connection") from error
-
-
-def _closable(chunks: Iterator[bytes]) -> Any:
-    return chunks if hasattr(chunks, "close") else (chunk for chunk in chunks)

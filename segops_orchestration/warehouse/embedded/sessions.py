@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,7 +52,8 @@ class Sessions:
     def __init__(self, directory: Path, config: Path) -> None:
         import chdb
 
-        self._connect = lambda: chdb.connect(f"{directory}?config-file={config}")
+        connect: Any = chdb.connect
+        self._connect: Callable[[], Any] = lambda: connect(f"{directory}?config-file={config}")
         # The engine lives as long as one connection is open.
         self._anchor = self._connect()
         self._sessions: dict[str, _Session] = {}
