@@ -166,15 +166,7 @@ class Not(_Model):
 
 
 Condition = Annotated[
-    EventCount
-    | Recency
-    | Monetary
-    | EventProperty
-    | UserProperty
-    | EventSequence
-    | SegmentMembership
-    | Group
-    | Not,
+    EventCount | Recency | Monetary | EventProperty | UserProperty | EventSequence | SegmentMembership | Group | Not,
     Field(discriminator="type"),
 ]
 

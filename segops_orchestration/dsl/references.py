@@ -16,9 +16,7 @@ def iter_conditions(definition: Definition) -> Iterator[Condition]:
 def referenced_segments(definition: Definition) -> tuple[int | str, ...]:
     """Ids and slugs of the segments referred to, in document order, each once."""
     found = (
-        condition.segment_id
-        for condition in iter_conditions(definition)
-        if isinstance(condition, SegmentMembership)
+        condition.segment_id for condition in iter_conditions(definition) if isinstance(condition, SegmentMembership)
     )
     return tuple(dict.fromkeys(found))
 

@@ -217,9 +217,7 @@ def _check_value(path: str, value: object, fields: Fields) -> Iterator[Problem]:
             yield Problem(path, f"found {found(value)}; operator {operator} takes no value")
     elif value is None:
         hint = (
-            "to select what is present use is_set"
-            if operator == "neq"
-            else "to select what is missing use is_not_set"
+            "to select what is present use is_set" if operator == "neq" else "to select what is missing use is_not_set"
         )
         yield Problem(path, f"{refused(value, allowed)}; {hint}")
     elif allowed is _LIST:

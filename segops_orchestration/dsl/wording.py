@@ -115,7 +115,5 @@ def element(path: str, index: int) -> str:
 
 def _quoted(text: str, mark: str = "'") -> str:
     shown = text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
-    escaped = "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in shown
-    )
+    escaped = "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in shown)
     return f"{mark}{escaped}{mark}"
