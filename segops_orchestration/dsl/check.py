@@ -39,8 +39,8 @@ class Walk:
             elif key == "conditions":
                 yield from self._array(where, value, depth=1)
             else:
-                yield _unknown_field(where, key, "document", names)
-        for name in _missing(document, names, names):
+                yield unknown_field(where, key, "document", names)
+        for name in missing_fields(document, names, names):
             allowed = LOGIC.allowed if name == "logic" else _CONDITIONS
             yield Problem(child(path, name), f"missing; required: {allowed}")
 
@@ -78,7 +78,7 @@ class Walk:
         for key, value in condition.items():
             where = child(path, key)
             if key not in fields:
-                yield _unknown_field(where, key, name, tuple(fields))
+                yield unknown_field(where, key, name, tuple(fields))
             elif key == "conditions":
                 yield from self._array(where, value, depth + 1)
             elif key == "condition":
@@ -86,7 +86,7 @@ class Walk:
             elif key != "type":
                 yield from rule_of(name, key).check(where, value, condition)
         required = [field for field, info in fields.items() if info.is_required()]
-        for field in _missing(condition, tuple(fields), required):
+        for field in missing_fields(condition, tuple(fields), required):
             yield Problem(child(path, field), f"missing; required: {_allowed(name, field)}")
         if "value" in fields and "value2" in fields:
             yield from _missing_operands(path, condition)
@@ -106,8 +106,8 @@ def _allowed(name: str, field: str) -> str:
     return "a condition" if field == "condition" else rule_of(name, field).allowed
 
 
-def _missing(document: Fields, names: Sequence[str], required: Sequence[str]) -> Iterator[str]:
-    """Required fields that are absent, unless one of them is there misspelt and has been reported as such."""
+def missing_fields(document: Fields, names: Sequence[str], required: Sequence[str]) -> Iterator[str]:
+    """Required fields that are absent, except those that are there misspelt and reported as such."""
     strays = [key for key in document if key not in names]
     misspelt = {nearest(key, names) for key in strays[:100]}
     return (name for name in required if name not in document and name not in misspelt)
@@ -123,7 +123,8 @@ def _missing_operands(path: str, condition: Fields) -> Iterator[Problem]:
             yield Problem(child(path, name), f"missing; operator {operator} needs {allowed}")
 
 
-def _unknown_field(path: str, key: object, owner: str, names: Sequence[str]) -> Problem:
+def unknown_field(path: str, key: object, owner: str, names: Sequence[str]) -> Problem:
+    """A field that ``owner`` does not have: an extension not built yet, or a slip."""
     if isinstance(key, str) and is_not_built("field", f"{owner}.{key}"):
         return Problem(path, f"{refusal(f'{key} of {owner}')}; allowed: {listed(names)}")
     return Problem(path, f"unknown field; allowed: {listed(names)}{did_you_mean(key, names)}")

@@ -22,6 +22,8 @@ NOT_BUILT: frozenset[tuple[str, str]] = frozenset(
         ("field", "monetary.window_days"),
         ("field", "event_property.where"),
         ("field", "event_property.window"),
+        ("field", "user_property.where"),
+        ("field", "event_sequence.where"),
         ("field", "event_sequence.window"),
         ("field", "event_sequence.within"),
         ("field", "document.timezone"),

@@ -15,7 +15,7 @@ from segops_orchestration.dsl import models
 from segops_orchestration.dsl.not_built import is_not_built, refusal
 from segops_orchestration.dsl.property_path import split_path
 from segops_orchestration.dsl.regex import pattern_fault
-from segops_orchestration.dsl.values import NUMBER_LIMIT, kind_of, parse_date, parse_number
+from segops_orchestration.dsl.values import NUMBER_LIMIT, kind_of, parse_ordered
 from segops_orchestration.dsl.wording import did_you_mean, element, found, listed
 from segops_orchestration.errors import Problem
 
@@ -282,12 +282,12 @@ def _check_value2(path: str, value: object, fields: Fields) -> Iterator[Problem]
 
 def _range_fault(lower: object, upper: object) -> Fault:
     """A fault between two bounds of which the upper one is fine by itself."""
-    if "other" in (kind_of(lower), kind_of(upper)):
+    low, high = parse_ordered(lower), parse_ordered(upper)
+    if low is None or high is None:
         return None  # the lower bound's own problem says enough
     if kind_of(lower) != kind_of(upper):
         return f"found {found(upper)} beside value {found(lower)}; allowed: two numbers or two dates"
-    low, high = parse_number(lower) or parse_date(lower), parse_number(upper) or parse_date(upper)
-    if low is not None and high is not None and low > high:  # type: ignore[operator]
+    if low > high:  # type: ignore[operator]  # both of one kind
         return f"found {found(upper)}; the upper bound lies below value {found(lower)}"
     return None
 

@@ -66,17 +66,22 @@ def parse_date(value: object) -> datetime | None:
         return None
 
 
+def parse_ordered(value: object) -> Decimal | datetime | None:
+    """The number or else the date that a scalar stands for, or None: what has an order."""
+    number = parse_number(value)
+    return parse_date(value) if number is None else number
+
+
 def kind_of(value: object) -> Literal["number", "date", "other"]:
     """What an ordering comparison takes the scalar for."""
-    if parse_number(value) is not None:
-        return "number"
-    if parse_date(value) is not None:
-        return "date"
-    return "other"
+    ordered = parse_ordered(value)
+    if ordered is None:
+        return "other"
+    return "number" if isinstance(ordered, Decimal) else "date"
 
 
 def _bounded(number: Decimal) -> Decimal | None:
-    return number if abs(number) < NUMBER_LIMIT else None
+    return number if number.copy_abs() < NUMBER_LIMIT else None
 
 
 def _zone(offset: str | None) -> timezone:
