@@ -42,9 +42,7 @@ class Pools:
     def of(cls, events: Iterable[Mapping[str, Any]] = (), windows: Sequence[float] = WINDOW_DAYS) -> Pools:
         """Pools in which thresholds are near the amounts of ``events`` and windows are ``windows`` (days)."""
         whole = sorted({int(days) for days in windows if days >= 1} | {1})
-        return cls(
-            st.sampled_from(list(windows)), st.sampled_from(whole), st.sampled_from(_thresholds(events))
-        )
+        return cls(st.sampled_from(list(windows)), st.sampled_from(whole), st.sampled_from(_thresholds(events)))
 
 
 def _thresholds(events: Iterable[Mapping[str, Any]]) -> list[float]:

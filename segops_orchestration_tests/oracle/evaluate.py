@@ -128,9 +128,7 @@ class Evaluation:
     _known: dict[SegmentKey, frozenset[str]] = field(default_factory=dict)
 
     @classmethod
-    def of(
-        cls, events: Iterable[Event], at: datetime, segments: Mapping[SegmentKey, Definition]
-    ) -> Evaluation:
+    def of(cls, events: Iterable[Event], at: datetime, segments: Mapping[SegmentKey, Definition]) -> Evaluation:
         people: dict[str, list[Event]] = {}
         for event in distinct(event for event in events if event.occurred_at <= at):
             people.setdefault(event.user_id, []).append(event)
@@ -319,9 +317,7 @@ def _earliest(seen: Sequence[Event], start: int, wanted: Sequence[Condition], at
 def _adjacent(seen: Sequence[Event], start: int, wanted: Sequence[Condition], at: int) -> Event | None:
     """The last event of the sequence that begins at ``start`` with nothing in between."""
     run = seen[start : start + len(wanted)]
-    if len(run) < len(wanted) or not all(
-        is_match(event, step, at) for event, step in zip(run, wanted, strict=True)
-    ):
+    if len(run) < len(wanted) or not all(is_match(event, step, at) for event, step in zip(run, wanted, strict=True)):
         return None
     rising = all(before.occurred_at < after.occurred_at for before, after in pairwise(run))
     return run[-1] if rising else None
@@ -329,9 +325,7 @@ def _adjacent(seen: Sequence[Event], start: int, wanted: Sequence[Condition], at
 
 def _near_enough(condition: Condition, first: Event, last: Event) -> bool:
     within = condition.get("within")
-    return within is None or last.occurred_ms <= shifted(
-        first.occurred_ms, within["last"], within["unit"], +1
-    )
+    return within is None or last.occurred_ms <= shifted(first.occurred_ms, within["last"], within["unit"], +1)
 
 
 def _first_event(condition: Condition, person: Person, at: int) -> bool:

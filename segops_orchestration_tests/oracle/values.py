@@ -5,8 +5,8 @@ Choices made where the page leaves room:
 - A JSON number of magnitude 10^29 or more is no number: it is set, and equal to nothing.
 - Two numeric strings are equal when they are equal as numbers: ``"10"`` eq ``"10.0"``.
 - ``"true"`` (text) is not equal to ``true`` (boolean), in either direction.
-- A time of day is ``HH:MM``, ``HH:MM:SS`` or ``HH:MM:SS.fff``; an offset is ``Z``, ``+HH:MM``, ``+HHMM`` or
-  ``+HH``, and needs a time. Hour 24 and second 60 do not exist. Fraction digits beyond milliseconds are cut.
+- A time of day is ``HH:MM``, ``HH:MM:SS`` or ``HH:MM:SS.fff``; an offset is ``Z``, ``+HH:MM`` or
+  ``+HHMM``, and needs a time. Hour 24 and second 60 do not exist. Fraction digits beyond milliseconds are cut.
 - ``.`` in a pattern does not match a line break, ``$`` only the very end, classes are ASCII: RE2's defaults.
 - The text operators see objects and arrays as nothing (``contains`` on an array looks at its elements).
 - A path never indexes an array by number; below an array only a ``[]`` step leads on.
@@ -59,7 +59,7 @@ _NUMERIC = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)
 _DATE = re.compile(
     r"(?P<year>[0-9]{4})-(?P<month>[0-9]{2})-(?P<day>[0-9]{2})"
     r"(?:[T ](?P<hour>[0-9]{2}):(?P<minute>[0-9]{2})(?::(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]+))?)?"
-    r"(?P<offset>Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
+    r"(?P<offset>Z|[+-][0-9]{2}:?[0-9]{2})?)?"
 )
 _EXACT_UNITS_MS = {
     "second": 1_000,
@@ -114,7 +114,7 @@ def date_ms(value: Json) -> int | None:
 def _offset_ms(text: str | None) -> int | None:
     if text is None or text == "Z":
         return 0
-    hours, minutes = int(text[1:3]), int(text[3:].removeprefix(":") or 0)
+    hours, minutes = int(text[1:3]), int(text[-2:])
     if hours > 23 or minutes > 59:
         return None
     return (-1 if text[0] == "-" else 1) * (hours * 60 + minutes) * 60_000
