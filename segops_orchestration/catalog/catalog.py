@@ -1,0 +1,281 @@
+"""The door to the catalogue: each method is one transaction and answers with frozen records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from types import TracebackType
+from typing import Self
+
+from sqlalchemy import Engine, func, select
+from sqlalchemy.orm import Session
+
+from segops_orchestration.catalog import leases, ledger, reports, segments, tenants
+from segops_orchestration.catalog.database import WRITES, connect, translated_errors
+from segops_orchestration.catalog.migrate import migrate
+from segops_orchestration.catalog.records import (
+    CommittedSegment,
+    Computation,
+    Lease,
+    Mode,
+    PlannedSegment,
+    SaveResult,
+    Segment,
+    SegmentStatus,
+    SegmentVersion,
+    Tenant,
+    TenantWatermark,
+    UnfinishedSegment,
+)
+from segops_orchestration.catalog.tables import to_milliseconds
+from segops_orchestration.dsl.segment_file import SegmentDocument
+from segops_orchestration.settings import Settings
+
+Clock = Callable[[], datetime]
+
+
+class Catalog:
+    """Tenants, segments, leases and the ledger of computations.
+
+    Safe to use from several threads and several processes at once. Any method raises ``SegOpsError`` when the
+    database cannot be reached, and ``NotFound`` for a tenant or segment that does not exist. An archived
+    tenant answers questions and refuses everything that begins something new with ``Conflict``.
+    """
+
+    def __init__(self, engine: Engine, clock: Clock | None = None) -> None:
+        self._readers = engine
+        self._writers = engine.execution_options(**WRITES)
+        self._clock = clock
+
+    @classmethod
+    def open(cls, settings: Settings, *, clock: Clock | None = None) -> Self:
+        """Connect to ``settings.database_url`` and bring it to the newest schema.
+
+        ``clock`` replaces the time of day; by default it is Postgres's own, so that the processes of several
+        hosts agree about leases, or this machine's for SQLite.
+
+        Raises:
+            SegOpsError: the database cannot be reached or used, or a newer version of segops has been there.
+        """
+        engine = connect(settings.database_url)
+        try:
+            with translated_errors(engine):
+                migrate(engine)
+        except BaseException:
+            engine.dispose()
+            raise
+        return cls(engine, clock)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._readers.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # Tenants
+
+    def create_tenant(self, slug: str, name: str | None = None) -> Tenant:
+        """Create a tenant; its name is its slug unless given. Raises InvalidDocument, Conflict."""
+        with self._write() as (session, now):
+            return tenants.create(session, slug, name, now)
+
+    def list_tenants(self, include_archived: bool = False) -> list[Tenant]:
+        """Tenants by slug."""
+        with self._read() as session:
+            return tenants.every(session, include_archived=include_archived)
+
+    def get_tenant(self, slug: str) -> Tenant:
+        """One tenant, archived or not."""
+        with self._read() as session:
+            return tenants.record(tenants.get(session, slug))
+
+    def archive_tenant(self, slug: str) -> Tenant:
+        """Take a tenant out of use; nothing of it is deleted."""
+        with self._write() as (session, _):
+            return tenants.set_status(session, slug, "archived")
+
+    def restore_tenant(self, slug: str) -> Tenant:
+        """Take an archived tenant back into use."""
+        with self._write() as (session, _):
+            return tenants.set_status(session, slug, "active")
+
+    # Segments
+
+    def save_segments(
+        self, tenant: str, documents: Sequence[SegmentDocument], *, sources: Mapping[str, str] | None = None
+    ) -> list[SaveResult]:
+        """Create or version segments, all or none; results in the order of ``documents``.
+
+        ``sources`` says, by slug, how a problem names its document (a file, say); else it is ``slug vip``.
+        Raises InvalidDocument with every problem, Conflict.
+        """
+        with self._write() as (session, now):
+            return segments.save(session, tenant, documents, sources, now)
+
+    def list_segments(self, tenant: str, include_archived: bool = False) -> list[Segment]:
+        """A tenant's segments by slug."""
+        with self._read() as session:
+            return segments.every(session, tenant, include_archived=include_archived)
+
+    def get_segment(self, tenant: str, segment: int | str) -> Segment:
+        """One segment, archived or not, by id (an integer) or slug (a text)."""
+        with self._read() as session:
+            return segments.get(session, tenant, segment)
+
+    def archive_segment(self, tenant: str, slug: str) -> Segment:
+        """Take a segment out of use. Raises Conflict naming the active segments that refer to it."""
+        with self._write() as (session, now):
+            return segments.archive(session, tenant, slug, now)
+
+    def versions(self, tenant: str, slug: str) -> list[SegmentVersion]:
+        """Every version of a segment, oldest first."""
+        with self._read() as session:
+            return segments.versions(session, tenant, slug)
+
+    def segment_status(self, tenant: str, include_archived: bool = False) -> list[SegmentStatus]:
+        """What each segment of a tenant holds and when that was computed, by slug."""
+        with self._read() as session:
+            return reports.segment_status(session, tenant, include_archived=include_archived)
+
+    # Leases
+
+    def acquire_lease(self, tenant: str, owner: str, run_id: str | None = None, ttl_seconds: float = 60) -> Lease:
+        """Take the tenant's lease, also that of a holder who let it expire. Raises TenantBusy."""
+        with self._write() as (session, now):
+            return leases.acquire(session, tenant, owner, run_id, ttl_seconds, now)
+
+    def renew_lease(self, lease: Lease) -> Lease:
+        """Hold the lease for another time to live from now. Raises LeaseLost."""
+        with self._write() as (session, now):
+            return leases.renew(session, lease, now)
+
+    def release_lease(self, lease: Lease) -> bool:
+        """Give the lease back; False, and nothing changed, if it was no longer ours."""
+        with self._write() as (session, _):
+            return leases.release(session, lease)
+
+    def lease_holder(self, tenant: str) -> Lease | None:
+        """The lease in force on a tenant, if any."""
+        with self._read() as session:
+            return leases.holder(session, tenant, self._now(session))
+
+    # Ledger. With ``lease``, a write happens only while the lease is held, else LeaseLost: checked in the
+    # same transaction, so a process that slept through its lease cannot commit over its successor.
+
+    def begin_computation(
+        self,
+        tenant: str,
+        *,
+        mode: Mode,
+        at: datetime,
+        watermark_block: int,
+        watermark_at: datetime | None,
+        owner: str,
+        run_id: str | None,
+        segments: Sequence[PlannedSegment],
+        lease: Lease | None = None,
+    ) -> Computation:
+        """Write down a computation with its segments planned, and fix its ``membership_version``."""
+        plan = ledger.Plan(tenant, mode, at, watermark_block, watermark_at, owner, run_id, segments)
+        with self._write(lease) as (session, now):
+            return ledger.begin(session, plan, now)
+
+    def mark_staged(
+        self,
+        computation_id: int,
+        segment_id: int,
+        *,
+        candidates: int | None,
+        entered: int,
+        exited: int,
+        rows_read: int | None,
+        lease: Lease | None = None,
+    ) -> None:
+        """The segment's changes are worked out and stored in ClickHouse. Raises Conflict out of turn."""
+        counts = {"candidates": candidates, "entered": entered, "exited": exited, "rows_read": rows_read}
+        with self._write(lease) as (session, _):
+            ledger.stage(session, computation_id, segment_id, counts)
+
+    def commit_segment(
+        self,
+        computation_id: int,
+        segment_id: int,
+        *,
+        members: int,
+        milliseconds: int,
+        lease: Lease | None = None,
+    ) -> None:
+        """The staged changes are applied: the segment's members are those of this computation.
+
+        Raises Conflict when it is not staged, or a later computation of the segment has committed.
+        """
+        with self._write(lease) as (session, now):
+            ledger.commit(session, computation_id, segment_id, members, milliseconds, now)
+
+    def abandon_segment(self, computation_id: int, segment_id: int, *, lease: Lease | None = None) -> None:
+        """The segment's changes will never be applied. Raises Conflict when they are."""
+        with self._write(lease) as (session, _):
+            ledger.abandon(session, computation_id, segment_id)
+
+    def finish_computation(
+        self,
+        computation_id: int,
+        status: ledger.Ended,
+        error: str | None = None,
+        *,
+        lease: Lease | None = None,
+    ) -> Computation:
+        """End a computation; one that has ended keeps its first outcome.
+
+        With ``failed`` or ``abandoned``, planned segments become abandoned; staged ones stay for recovery to
+        find. ``succeeded`` raises Conflict while a segment is neither committed nor abandoned.
+        """
+        with self._write(lease) as (session, now):
+            return ledger.finish(session, computation_id, status, error, now)
+
+    def unfinished(self, tenant: str) -> list[UnfinishedSegment]:
+        """Planned and staged segments, oldest first: with the lease in hand, what a crash left behind."""
+        with self._read() as session:
+            return reports.unfinished(session, tenant)
+
+    def committed_state(self, tenant: str) -> dict[int, CommittedSegment]:
+        """The last committed computation of each segment that has one, by segment id."""
+        with self._read() as session:
+            return reports.committed_state(session, tenant)
+
+    def list_computations(self, tenant: str, segment: int | str | None = None, limit: int = 50) -> list[Computation]:
+        """The newest computations first; with ``segment``, those that included it, that part alone."""
+        with self._read() as session:
+            return reports.list_computations(session, tenant, segment, limit)
+
+    def watermarks(self) -> dict[str, TenantWatermark]:
+        """How far each active tenant is computed, by slug: one query for all of them."""
+        with self._read() as session:
+            return reports.watermarks(session)
+
+    @contextmanager
+    def _read(self) -> Iterator[Session]:
+        with translated_errors(self._readers), Session(self._readers) as session:
+            yield session
+
+    @contextmanager
+    def _write(self, lease: Lease | None = None) -> Iterator[tuple[Session, datetime]]:
+        """A transaction that writes, and what time it is in it; rolls back on any error."""
+        with translated_errors(self._readers), Session(self._writers) as session, session.begin():
+            if lease is not None:
+                leases.require(session, lease)
+            yield session, self._now(session)
+
+    def _now(self, session: Session) -> datetime:
+        if self._clock is not None:
+            return to_milliseconds(self._clock())
+        if self._readers.dialect.name == "postgresql":
+            return to_milliseconds(session.execute(select(func.clock_timestamp())).scalar_one())
+        return to_milliseconds(datetime.now(UTC))
