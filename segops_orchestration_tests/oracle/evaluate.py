@@ -16,6 +16,7 @@ Choices made where the page leaves room (those about values are in ``values``):
   min and max exactly. ``count_distinct`` counts distinct numbers, as the page says numbers for every metric.
 - Calendar periods of ``regularity`` are each counted back from T, not one from the other.
 - ``monetary`` over a path with ``[]`` takes every element.
+- The ``where`` of an ``event_property`` with ``has_element`` is about elements, and narrows no events.
 - ``property_held`` is false for a user who was never identified: no run has begun.
 """
 
@@ -194,9 +195,8 @@ def within_window(condition: Condition, person: Person, at: int) -> list[Event]:
 
 def is_match(event: Event, wanted: Condition, at: int) -> bool:
     """Whether the event has the wanted type and satisfies every part of ``where``."""
-    return event.event_type == wanted["event_type"] and all(
-        satisfies(event.properties, part, at) for part in wanted.get("where") or ()
-    )
+    parts = () if wanted.get("operator") == "has_element" else wanted.get("where") or ()
+    return event.event_type == wanted["event_type"] and all(satisfies(event.properties, part, at) for part in parts)
 
 
 def matching(condition: Condition, person: Person, at: int) -> list[Event]:
