@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from segops_orchestration.compiler.parameters import AT
+from segops_orchestration.compiler.sql import select
 
 IDENTIFICATION = "context_identified"
 
@@ -32,14 +33,17 @@ class Source:
     universe: str
 
 
+def _universe(user_filters: tuple[str, ...]) -> str:
+    return select("user_id", "users", user_filters, group_by="user_id", having=f"min(first_seen) <= {AT}")
+
+
 def _everyone(user_filters: tuple[str, ...]) -> Source:
-    where = f" WHERE {' AND '.join(user_filters)}" if user_filters else ""
     return Source(
         events="events FINAL",
         identifications="identifications FINAL",
         filters=(f"occurred_at <= {AT}", *user_filters),
         user_filters=user_filters,
-        universe=f"SELECT user_id FROM users{where} GROUP BY user_id HAVING min(first_seen) <= {AT}",
+        universe=_universe(user_filters),
     )
 
 
@@ -54,16 +58,14 @@ ONE_USER = _everyone(("user_id = {user_id:String}",))
 
 # The users whose answer can have changed. A delta copies their events out once and evaluates every segment on the
 # copy, where a condition takes 3 ms instead of a scan.
-_IS_CANDIDATE = (
-    "user_id IN (SELECT user_id FROM candidates WHERE computation_id = {computation_id:UInt64}"
-    " AND segment_id IN (0, {segment_id:UInt64}) AND baseline IN (0, {baseline:UInt32}))"
-)
 _OF_COMPUTATION = "computation_id = {computation_id:UInt64}"
-
+_IS_CANDIDATE = (
+    f"user_id IN (SELECT user_id FROM candidates WHERE {_OF_COMPUTATION} AND scope IN {{scopes:Array(UInt64)}})"
+)
 CANDIDATES = Source(
     events="candidate_events",
     identifications=f"(SELECT * FROM candidate_events WHERE event_type = '{IDENTIFICATION}')",
     filters=(_OF_COMPUTATION, f"occurred_at <= {AT}", _IS_CANDIDATE),
     user_filters=(_IS_CANDIDATE,),
-    universe=f"SELECT DISTINCT user_id FROM candidate_events WHERE {_OF_COMPUTATION} AND {_IS_CANDIDATE}",
+    universe=_universe((_IS_CANDIDATE,)),
 )

@@ -66,11 +66,12 @@ FROM events
 WHERE event_type = 'context_identified';
 
 -- The latest identification of each user that is not in the future. Redeliveries are put aside first, so that the
--- answer is the same before and after a merge.
+-- answer is the same before and after a merge. ClickHouse orders UUIDs by their second half first; as numbers they
+-- are ordered like their text.
 CREATE VIEW IF NOT EXISTS user_properties AS
 SELECT
     user_id,
-    argMax(delivered_payload, (occurred_at, delivered_at, event_id)) AS properties,
+    argMax(delivered_payload, (occurred_at, delivered_at, UUIDToNum(event_id))) AS properties,
     max(occurred_at) AS identified_at
 FROM
 (

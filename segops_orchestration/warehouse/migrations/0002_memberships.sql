@@ -22,13 +22,28 @@ CREATE TABLE IF NOT EXISTS membership_changes
 ENGINE = MergeTree
 ORDER BY (segment_id, computation_id, user_id);
 
--- Whom a computation has to look at: a scratch partition per computation, dropped when it is over.
+-- Whom a delta has to look at, and copies of their events: a scratch partition per computation, dropped when it is
+-- over. A scope is a set of candidates that several segments can share.
 CREATE TABLE IF NOT EXISTS candidates
 (
     computation_id UInt64,
-    segment_id UInt64,
+    scope UInt64,
     user_id String
 )
 ENGINE = MergeTree
 PARTITION BY computation_id
-ORDER BY (segment_id, user_id);
+ORDER BY (scope, user_id);
+
+CREATE TABLE IF NOT EXISTS candidate_events
+(
+    computation_id UInt64,
+    event_id UUID,
+    user_id String,
+    event_type LowCardinality(String),
+    occurred_at DateTime64(3, 'UTC'),
+    ingested_at DateTime64(3, 'UTC'),
+    payload String
+)
+ENGINE = MergeTree
+PARTITION BY computation_id
+ORDER BY (event_type, user_id, occurred_at, event_id);

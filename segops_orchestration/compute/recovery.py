@@ -1,0 +1,35 @@
+"""Finishing what an earlier computation left behind when its process or the warehouse died."""
+
+from __future__ import annotations
+
+from segops_orchestration.catalog.catalog import Catalog
+from segops_orchestration.catalog.records import Lease, UnfinishedSegment
+from segops_orchestration.compute.changes import apply_changes, count_members, forget_changes
+from segops_orchestration.compute.scratch import drop_scratch
+from segops_orchestration.compute.session import ComputeSession
+from segops_orchestration.warehouse.client import TenantWarehouse
+
+
+def recover(catalog: Catalog, warehouse: TenantWarehouse, lease: Lease) -> None:
+    """Complete staged segments, take back planned ones. Harmless when there is nothing to do.
+
+    A staged segment's changes are all written down, so applying them (again) completes it. A planned one may have
+    written some of them; they are deleted, and the computation that follows works them out anew.
+    """
+    for unfinished in catalog.unfinished(lease.tenant):
+        session = ComputeSession(
+            warehouse, unfinished.computation_id, unfinished.membership_version, unfinished.at, run_id=None
+        )
+        if unfinished.status == "staged":
+            _complete(catalog, session, unfinished, lease)
+        else:
+            forget_changes(session, [unfinished.segment_id])
+            catalog.abandon_segment(unfinished.computation_id, unfinished.segment_id, lease=lease)
+    drop_scratch(warehouse)
+
+
+def _complete(catalog: Catalog, session: ComputeSession, unfinished: UnfinishedSegment, lease: Lease) -> None:
+    segment_id = unfinished.segment_id
+    apply_changes(session, [segment_id])
+    members = count_members(session, [segment_id]).get(segment_id, 0)
+    catalog.commit_segment(unfinished.computation_id, segment_id, members=members, milliseconds=0, lease=lease)

@@ -1,0 +1,65 @@
+"""One computation's way to ClickHouse: what it binds in every query, and what it reads back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from segops_orchestration.compiler.parameters import instant_text
+from segops_orchestration.warehouse.client import TenantWarehouse
+
+# A query of a computation may run for an hour and hold this much memory on the server.
+MAX_QUERY_SECONDS = 3600
+# Users per pass of a full computation; memory grows with it, time with the number of passes.
+USERS_PER_BUCKET = 1_000_000
+
+
+@dataclass(frozen=True)
+class ComputeSession:
+    """A tenant's warehouse during one computation."""
+
+    warehouse: TenantWarehouse
+    computation_id: int
+    membership_version: int
+    at: datetime
+    run_id: str | None
+
+    def run(self, sql: str, parameters: Mapping[str, object] | None = None, *, segment: str | None = None) -> int:
+        """Run an INSERT or DDL; returns the rows that ClickHouse read for it."""
+        summary = self.warehouse.command(sql, self._bind(parameters), self._settings(segment))
+        return _rows_read(summary)
+
+    def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
+        """Run a SELECT and return its rows."""
+        result = self.warehouse.query(sql, self._bind(parameters), self._settings(None))
+        return [tuple(row) for row in result.result_rows]
+
+    def _bind(self, parameters: Mapping[str, object] | None) -> dict[str, object]:
+        return {
+            "at": instant_text(self.at),
+            "computation_id": self.computation_id,
+            "membership_version": self.membership_version,
+            **(parameters or {}),
+        }
+
+    def _settings(self, segment: str | None) -> dict[str, object]:
+        comment = {
+            "tenant": self.warehouse.slug,
+            "computation": self.computation_id,
+            "segment": segment,
+            "run_id": self.run_id,
+        }
+        return {
+            "log_comment": json.dumps({key: value for key, value in comment.items() if value is not None}),
+            "max_execution_time": MAX_QUERY_SECONDS,
+            # The deliveries of one event have one occurred_at, so they share a partition.
+            "do_not_merge_across_partitions_select_final": 1,
+        }
+
+
+def _rows_read(summary: Any) -> int:
+    fields: Mapping[str, Any] = getattr(summary, "summary", {}) or {}
+    return int(fields.get("read_rows", 0))
