@@ -36,9 +36,17 @@ from uuid import UUID
 from hypothesis import strategies as st
 
 from segops_orchestration_tests.oracle.documents import Draw, Pools, draw_definition
-from segops_orchestration_tests.oracle.evaluate import Event, SegmentKey, members_of_all
+from segops_orchestration_tests.oracle.evaluate import IDENTIFICATION, Event, SegmentKey, members_of_all
 from segops_orchestration_tests.oracle.values import DAY_MS
-from segops_orchestration_tests.oracle.vocabulary import EVENT_TYPES, PIECES, SLUGS, USERS, WINDOW_DAYS
+from segops_orchestration_tests.oracle.vocabulary import (
+    EVENT_TYPES,
+    PROPERTY_TESTS,
+    SLUGS,
+    TEXTS,
+    USERS,
+    WINDOW_DAYS,
+    tests_met_by,
+)
 
 History = dict[str, Any]
 
@@ -123,11 +131,14 @@ def events_of(batch: Mapping[str, Any], start: datetime, received_from: datetime
 
 _EDGE = (0, -1, 1)
 _WINDOWS = st.lists(st.sampled_from(WINDOW_DAYS), min_size=1, max_size=2, unique=True)
-_USER_COUNT = st.sampled_from((1, 2, 3, 3, 4, 6))
-_EVENT_TYPE = st.sampled_from((*EVENT_TYPES, "order_placed"))
-_PIECES = st.lists(st.sampled_from(PIECES), max_size=3)
+_USER_COUNT = st.sampled_from((2, 3, 1, 4, 6))
+_OTHER_TYPES = st.lists(st.sampled_from(EVENT_TYPES[:-1]), min_size=1, max_size=2, unique=True)
+_KEYS = st.lists(st.sampled_from([key for key in TEXTS if key != "total"]), min_size=1, max_size=2, unique=True)
+_TEXTS = {key: st.sampled_from((None, *texts)) for key, texts in TEXTS.items()}
+_PAYLOADS = st.integers(2, 5)
 _BATCHES = st.integers(1, 4)
 _BATCH_SIZE = st.integers(1, 6)
+_EXTRA_AT_FIRST = st.integers(1, 9)
 _SEGMENTS = st.integers(1, len(SLUGS))
 _DELIVERY = st.sampled_from(("new",) * 7 + ("again", "changed", "moved"))
 # Distinct modulo 1,000, so that no two batches are received at the same instant.
@@ -151,21 +162,28 @@ _CLOSING_ADVANCES = st.integers(0, 3)
 
 @dataclass
 class _World:
-    """What has been drawn so far."""
+    """What a history is about, and what has been drawn of it."""
 
     windows: list[float]
     users: tuple[str, ...]
+    event_types: list[str]
     moments: list[int]
+    payloads: list[dict[str, str]]
     batches: list[dict[str, Any]] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
     clock: int = 0
+
+    def pools(self) -> Pools:
+        pieces = {piece for payload in self.payloads for piece in payload.items()}
+        tests = [test for key, text in sorted(pieces) for test in tests_met_by(key, text)]
+        return Pools.of(self.events, self.event_types, self.windows, tests or PROPERTY_TESTS)
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> History:
     """A tenant's history as described at the top of this module."""
     world = _draw_world(draw)
-    pools = Pools.of(world.events, world.windows)
+    pools = world.pools()
     slugs = SLUGS[: draw(_SEGMENTS)]
     steps: list[dict[str, Any]] = [_draw_define(draw, pools, slugs, index) for index in range(len(slugs))]
     pending = iter(world.batches)
@@ -197,24 +215,37 @@ def _draw_world(draw: Draw) -> _World:
     candidates = [0, -1, 1, -HOUR_MS, DAY_MS, -DAY_MS]
     candidates += [edge - _days(days) for days in windows for edge in _EDGE]
     candidates += [_days(days) for days in windows]
-    moments = draw(st.lists(st.sampled_from(candidates), min_size=2, max_size=5))
-    world = _World(windows, USERS[: draw(_USER_COUNT)], moments)
+    keys = ["total", *draw(_KEYS)]
+    world = _World(
+        windows=windows,
+        users=USERS[: draw(_USER_COUNT)],
+        event_types=[*draw(_OTHER_TYPES), IDENTIFICATION],
+        moments=draw(st.lists(st.sampled_from(candidates), min_size=2, max_size=6)),
+        payloads=[_draw_payload(draw, keys) for _ in range(draw(_PAYLOADS))],
+    )
     for index in range(draw(_BATCHES)):
         world.batches.append(_draw_batch(draw, world, index))
     return world
 
 
+def _draw_payload(draw: Draw, keys: Sequence[str]) -> dict[str, str]:
+    drawn = {key: draw(_TEXTS[key]) for key in keys}
+    return {key: text for key, text in drawn.items() if text is not None}
+
+
 def _draw_batch(draw: Draw, world: _World, index: int) -> dict[str, Any]:
     payloads: dict[tuple[str, ...], str] = {}
     batch = []
-    user, moment = st.sampled_from(world.users), st.sampled_from(world.moments)
-    for _ in range(draw(_BATCH_SIZE)):
+    user, event_type = st.sampled_from(world.users), st.sampled_from(world.event_types)
+    moment, payload = st.sampled_from(world.moments), st.sampled_from([{}, *world.payloads])
+    separator = ": " if draw(_SPACED) else ":"
+    for _ in range(draw(_BATCH_SIZE) + (draw(_EXTRA_AT_FIRST) if index == 0 else 0)):
         event = {
             "event_id": _event_id(len(world.events)),
             "user_id": draw(user),
-            "event_type": draw(_EVENT_TYPE),
+            "event_type": draw(event_type),
             "occurred": draw(moment),
-            "payload": _draw_payload(draw),
+            "payload": _json_text(draw(payload), separator),
         }
         delivery = draw(_DELIVERY)
         if delivery != "new" and world.events:
@@ -227,6 +258,10 @@ def _draw_batch(draw: Draw, world: _World, index: int) -> dict[str, Any]:
     return {"do": "ingest", "received": index * 1_000 + draw(_SKEW_MS), "events": batch}
 
 
+def _json_text(payload: Mapping[str, str], separator: str) -> str:
+    return "{" + ",".join(f'"{key}"{separator}{text}' for key, text in payload.items()) + "}"
+
+
 def _repeated(draw: Draw, world: _World, fresh: dict[str, Any], delivery: str) -> dict[str, Any]:
     earlier = draw(st.sampled_from(world.events))
     if delivery == "again":
@@ -234,12 +269,6 @@ def _repeated(draw: Draw, world: _World, fresh: dict[str, Any], delivery: str) -
     if delivery == "changed":
         return {**earlier, "payload": fresh["payload"]}
     return {**earlier, "occurred": fresh["occurred"], "payload": fresh["payload"]}
-
-
-def _draw_payload(draw: Draw) -> str:
-    pieces = dict(draw(_PIECES))
-    spaced = ": " if draw(_SPACED) else ":"
-    return "{" + ",".join(f'"{key}"{spaced}{value}' for key, value in pieces.items()) + "}"
 
 
 def _event_id(index: int) -> str:

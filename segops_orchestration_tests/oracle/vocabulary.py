@@ -9,7 +9,10 @@ is ever asked about it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
+
+from segops_orchestration_tests.oracle.values import COMPLEMENTS, parsed, satisfies, steps
 
 EVENT_TYPES = ("order_placed", "page_viewed", "cart_updated", "context_identified")
 USERS = ("u1", "u2", "o'brien", "Ünï \\ 用户", "50%", "u6 {a:String}")
@@ -20,7 +23,8 @@ NUMERIC_OPERATORS = ("eq", "neq", "gt", "gte", "lt", "lte")
 _QUOTES = 'it\'s %s {x:String} \\ "quoted"'
 
 # fmt: off
-_TEXTS: Mapping[str, tuple[str, ...]] = {
+# What payloads hold: the JSON texts of values, by key.
+TEXTS: Mapping[str, tuple[str, ...]] = {
     "total": (
         "0.1", "0.2", "0.3", "10", '"10"', "19.99", "0", "-5.5", "0.000001", "1.10", "1e3", "33.333333",
         '"0.1"', '"10.0"', "1234567.891234", '" 10"', '"ten"', "null", "true", '""', "[10]", '{"amount": 10}',
@@ -90,9 +94,6 @@ _TEXT_PARTS: Mapping[str, tuple[str, ...]] = {
 }
 # fmt: on
 
-PIECES: tuple[tuple[str, str], ...] = tuple((key, text) for key, texts in _TEXTS.items() for text in texts)
-"""What payloads are made of: (key, JSON text of its value)."""
-
 Test = dict[str, Any]
 
 
@@ -127,13 +128,24 @@ def _texts() -> Iterator[Test]:
     yield from _asked("tags", ("contains", "does_not_contain"), (10,))
 
 
-def _by_operator(*groups: Iterator[Test]) -> Mapping[str, Sequence[Test]]:
+def by_operator(tests: Iterable[Test]) -> Mapping[str, Sequence[Test]]:
+    """The tests grouped by their operators, in the order of the operators' names."""
     found: dict[str, list[Test]] = {}
-    for group in groups:
-        for test in group:
-            found.setdefault(test["operator"], []).append(test)
+    for test in sorted(tests, key=lambda test: str(test["operator"])):
+        found.setdefault(test["operator"], []).append(test)
     return found
 
 
-PROPERTY_TESTS = _by_operator(_equalities(), _orderings(), _texts())
-"""Every property test that a generated condition may make, by operator."""
+PROPERTY_TESTS: tuple[Test, ...] = (*_equalities(), *_orderings(), *_texts())
+"""Every property test that a generated condition may make."""
+
+
+@lru_cache(maxsize=1024)
+def tests_met_by(key: str, text: str) -> tuple[Test, ...]:
+    """The tests on ``key`` that hold of a payload with this value, and the complements that then do not."""
+    payload = parsed(f'{{"{key}": {text}}}')
+    return tuple(
+        test
+        for test in PROPERTY_TESTS
+        if steps(test["property"])[0] == key and satisfies(payload, test, 0) != (test["operator"] in COMPLEMENTS)
+    )
