@@ -86,6 +86,11 @@ class Catalog:
         with self._write() as (session, now):
             return tenants.create(session, slug, name, now)
 
+    def require_free_slug(self, slug: str) -> None:
+        """Find out beforehand that ``create_tenant`` would refuse. Raises InvalidDocument, Conflict."""
+        with self._read() as session:
+            tenants.require_free_slug(session, slug)
+
     def list_tenants(self, include_archived: bool = False) -> list[Tenant]:
         """Tenants by slug."""
         with self._read() as session:

@@ -6,6 +6,7 @@ import re
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from segops_orchestration.catalog.records import Status, Tenant
@@ -34,21 +35,31 @@ def create(session: Session, slug: str, name: str | None, now: datetime) -> Tena
         InvalidDocument: the slug is not allowed.
         Conflict: the slug is in use, by an archived tenant too.
     """
-    check_slug(slug)
-    taken = _find(session, slug)
-    if taken is not None:
-        raise in_use(record(taken))
+    require_free_slug(session, slug)
     row = TenantRow(slug=slug, name=name or slug, status="active", created_at=now)
     session.add(row)
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError as error:
+        # On Postgres two may look at once; the unique slug lets one of them through.
+        raise Conflict(_exists(slug)) from error
     return record(row)
 
 
-def in_use(tenant: Tenant) -> Conflict:
-    """What is said to somebody who wants to create ``tenant`` again."""
-    if tenant.status == "archived":
-        return Conflict(f"tenant {tenant.slug!r} is archived; segops tenants restore {tenant.slug}")
-    return Conflict(f"tenant {tenant.slug!r} exists already")
+def require_free_slug(session: Session, slug: str) -> None:
+    """Refuse a slug that no new tenant can have.
+
+    Raises:
+        InvalidDocument: it is not allowed.
+        Conflict: it is in use, by an archived tenant too.
+    """
+    check_slug(slug)
+    taken = _find(session, slug)
+    if taken is None:
+        return
+    if taken.status == "archived":
+        raise Conflict(f"tenant {slug!r} is archived; segops tenants restore {slug} takes it back")
+    raise Conflict(_exists(slug))
 
 
 def every(session: Session, *, include_archived: bool) -> list[Tenant]:
@@ -119,6 +130,10 @@ def record(row: TenantRow) -> Tenant:
 
 def _find(session: Session, slug: str) -> TenantRow | None:
     return session.scalar(select(TenantRow).where(TenantRow.slug == slug))
+
+
+def _exists(slug: str) -> str:
+    return f"tenant {slug!r} exists already"
 
 
 def _not_found(session: Session, slug: str) -> NotFound:
