@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -58,7 +59,8 @@ def _shortest(value: float) -> int | float:
     """500.0 becomes 500, so that equal numbers are one number however they were written."""
     if not math.isfinite(value):
         raise ValueError("not a finite number")
-    return int(value) if value.is_integer() else value
+    # By way of the decimal that is written: 1e23 is 10^23, although its float lies a little below.
+    return int(Decimal(repr(value))) if value.is_integer() else value
 
 
 _Float = Annotated[StrictFloat, AfterValidator(_shortest)]

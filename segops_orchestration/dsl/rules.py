@@ -7,6 +7,7 @@ finds.
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
@@ -15,7 +16,7 @@ from segops_orchestration.dsl import models
 from segops_orchestration.dsl.not_built import is_not_built, refusal
 from segops_orchestration.dsl.property_path import split_path
 from segops_orchestration.dsl.regex import pattern_fault
-from segops_orchestration.dsl.values import NUMBER_LIMIT, kind_of, parse_ordered
+from segops_orchestration.dsl.values import kind_of, parse_number, parse_ordered
 from segops_orchestration.dsl.wording import did_you_mean, element, found, listed
 from segops_orchestration.errors import Problem
 
@@ -88,7 +89,7 @@ def encoding_fault(text: str) -> Fault:
 
 def control_fault(text: str) -> Fault:
     """A control character in a name is a slip of the keyboard."""
-    if any(letter < " " or letter == "\x7f" for letter in text):
+    if any(unicodedata.category(letter) == "Cc" for letter in text):
         return f"found {found(text)}; a control character is not allowed"
     return None
 
@@ -99,7 +100,7 @@ def number_fault(value: object, allowed: str) -> Fault:
         return refused(value, allowed)
     if isinstance(value, float) and not math.isfinite(value):
         return refused(value, f"{allowed}; it must be finite")
-    if abs(value) >= NUMBER_LIMIT:
+    if parse_number(value) is None:
         return refused(value, f"{allowed}; its magnitude must be below 10^29")
     return None
 

@@ -165,7 +165,7 @@ def _plain(path: str, node: Node, problems: list[Problem]) -> object:
         if not isinstance(key_node, ScalarNode):
             problems.append(Problem(path, f"line {line}: a key is text; found an array or object"))
             continue
-        key = str(key_node.value)
+        key = _joined(str(key_node.value))
         if key in result:
             problems.append(Problem(child(path, key), f"{_TWICE} (again on line {line})"))
         result[key] = _plain(child(path, key), value_node, problems)
@@ -173,7 +173,7 @@ def _plain(path: str, node: Node, problems: list[Problem]) -> object:
 
 
 def _scalar(node: ScalarNode) -> object:
-    text = str(node.value)
+    text = _joined(str(node.value))
     if node.style is not None:
         return text  # quoted, or a block
     if text in _WORDS:
@@ -185,6 +185,13 @@ def _scalar(node: ScalarNode) -> object:
     if len(text) > _MAX_DIGITS:
         raise _Unreadable(_LONG_INTEGER)
     return int(text)
+
+
+def _joined(text: str) -> str:
+    """JSON writes a character beyond 16 bits as two escapes; YAML takes each for a character."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return text
 
 
 def _yaml_message(error: yaml.YAMLError) -> str:
