@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,18 +27,31 @@ def empty_catalog_file(settings: Settings, tmp_path_factory: pytest.TempPathFact
     return path
 
 
+def _catalog(settings: Settings, empty: Path, folder: Path) -> Catalog:
+    path = folder / "catalog.db"
+    shutil.copy(empty, path)
+    return Catalog.open(replace(settings, database_url=f"sqlite:///{path}"))
+
+
 @pytest.fixture
 def catalog(settings: Settings, empty_catalog_file: Path, tmp_path: Path) -> Iterator[Catalog]:
     """A catalogue of the test's own."""
-    path = tmp_path / "catalog.db"
-    shutil.copy(empty_catalog_file, path)
-    with Catalog.open(replace(settings, database_url=f"sqlite:///{path}")) as catalog:
+    with _catalog(settings, empty_catalog_file, tmp_path) as catalog:
         yield catalog
 
 
-@pytest.fixture
-def new_tenant(catalog: Catalog, warehouse: Warehouse) -> Iterator[NewTenant]:
-    """Makes tenants; their databases are dropped after the test."""
+@pytest.fixture(scope="module")
+def module_catalog(
+    settings: Settings, empty_catalog_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Catalog]:
+    """A catalogue that the tests of a module share."""
+    with _catalog(settings, empty_catalog_file, tmp_path_factory.mktemp("module")) as catalog:
+        yield catalog
+
+
+@contextmanager
+def tenants(catalog: Catalog, warehouse: Warehouse) -> Iterator[NewTenant]:
+    """Makes tenants; their databases are dropped in the end."""
     made: list[StoryTenant] = []
 
     def make() -> StoryTenant:
@@ -51,6 +65,13 @@ def new_tenant(catalog: Catalog, warehouse: Warehouse) -> Iterator[NewTenant]:
     yield make
     for tenant in made:
         tenant.database.drop()
+
+
+@pytest.fixture
+def new_tenant(catalog: Catalog, warehouse: Warehouse) -> Iterator[NewTenant]:
+    """Makes tenants for one test."""
+    with tenants(catalog, warehouse) as make:
+        yield make
 
 
 @pytest.fixture
