@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from segops_orchestration.warehouse.ingest.limits import event_type_fault
 from segops_orchestration.warehouse.ingest.time_format import check_time_format
@@ -55,6 +55,7 @@ class Roles:
     event_id: str | None
     payload: str | None
     properties: tuple[str, ...]
+    drop: tuple[str, ...]
     occurred_at_format: str | None
 
     @property
@@ -93,9 +94,10 @@ def resolve(mapping: ColumnMapping, columns: Sequence[str], *, open_ended: bool 
         occurred_at=_required("occurred_at", mapping.occurred_at, columns, faults),
         event_type_column=event_type_column,
         event_type_constant=constant,
-        event_id=_optional("event_id", mapping.event_id, columns, mapping.drop, faults),
-        payload=_optional("payload", mapping.payload, columns, mapping.drop, faults),
+        event_id=_optional("event_id", mapping.event_id, columns, mapping.drop, open_ended, faults),
+        payload=_optional("payload", mapping.payload, columns, mapping.drop, open_ended, faults),
         properties=(),
+        drop=mapping.drop,
         occurred_at_format=mapping.occurred_at_format,
     )
     faults += _drop_faults(mapping.drop, columns, roles, open_ended)
@@ -105,9 +107,7 @@ def resolve(mapping: ColumnMapping, columns: Sequence[str], *, open_ended: bool 
             f"{_listed(rest)} beside the payload column {roles.payload!r}: a payload is taken whole, so leave out"
             " what is not part of it with --drop, or drop the payload column to use the others"
         )
-    if roles.payload is not None:
-        rest = ()
-    return Roles(**{**roles.__dict__, "properties": rest}), faults
+    return replace(roles, properties=() if roles.payload is not None else rest), faults
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -128,10 +128,15 @@ def _required(role: str, given: str | None, columns: Sequence[str], faults: list
 
 
 def _optional(
-    role: str, given: str | None, columns: Sequence[str], dropped: Sequence[str], faults: list[str]
+    role: str,
+    given: str | None,
+    columns: Sequence[str],
+    dropped: Sequence[str],
+    open_ended: bool,
+    faults: list[str],
 ) -> str | None:
     if given is None:
-        return role if role in columns and role not in dropped else None
+        return role if (open_ended or role in columns) and role not in dropped else None
     if given not in columns:
         faults.append(f"no column {given!r}{nearest(given, columns) or '; ' + _has(columns)}")
     return given
