@@ -26,10 +26,12 @@ from typing import Any
 from segops_orchestration.warehouse.embedded.errors import EngineError
 from segops_orchestration.warehouse.embedded.request import Request
 from segops_orchestration.warehouse.embedded.sessions import quote
-from segops_orchestration.warehouse.sql import InsertHead, Tail, is_read, split_format
+from segops_orchestration.warehouse.sql import InsertHead, Tail, first_keyword, split_format
 
 _DIVISIBLE = frozenset({"native", "tabseparated", "tsv", "csv", "rowbinary"})
 _SEEKING = frozenset({"parquet", "orc", "arrow"})
+# Statements besides SELECT that answer with rows.
+_TELLING = frozenset({b"SHOW", b"DESCRIBE", b"DESC", b"EXISTS", b"EXPLAIN", b"CHECK", b"KILL"})
 _PIPE_BYTES = 256 * 1024
 
 
@@ -72,12 +74,14 @@ class Counts:
 class Answer:
     """A result on its way: its format and its bytes, which are computed as they are read.
 
-    ``chunks`` must be read to its end or closed. ``counts`` is complete after that.
+    ``chunks`` must be read to its end or closed. ``counts`` is complete after that. ``has_result`` is False for
+    statements such as DDL and INSERT, which have no result to speak of.
     """
 
     format: str
     chunks: Generator[bytes, None, None]
     counts: Counts
+    has_result: bool = True
 
 
 def execute(connection: Any, request: Request, marker: str, scratch: Path) -> Answer:
@@ -93,12 +97,14 @@ def execute(connection: Any, request: Request, marker: str, scratch: Path) -> An
     counts = Counts()
     if request.insert is not None:
         _insert(connection, request, request.insert, counts, scratch)
-        return Answer("", _nothing(), counts)
+        return Answer("", _nothing(), counts, has_result=False)
     tail = split_format(request.sql)
     fmt = tail.format or request.default_format
-    if not is_read(request.sql):
-        return Answer(fmt, _whole(connection, request, fmt, counts), counts)
-    if fmt.lower() in _DIVISIBLE:
+    if not request.is_read:
+        result = _whole(connection, request, fmt, counts)
+        return Answer(fmt, result, counts, has_result=first_keyword(request.sql) in _TELLING)
+    # Totals come after the last block, and send_query leaves them out.
+    if fmt.lower() in _DIVISIBLE and b"TOTALS" not in request.sql.upper():
         return Answer(fmt, _blocks(connection, request, tail, fmt, marker, counts), counts)
     return Answer(fmt, _piped(connection, request, tail, fmt, marker, counts), counts)
 
@@ -188,6 +194,8 @@ def _insert_file(connection: Any, request: Request, head: InsertHead, counts: Co
         infile = f"FROM INFILE {quote(file.name)} COMPRESSION 'none'"
         statement = f"{head.target.decode()} {infile} {head.settings.decode()} FORMAT {head.format}"
         try:
-            counts.add(connection.query(statement, "TabSeparated"))
+            result = connection.query(statement, "TabSeparated")
         except RuntimeError as error:
             raise EngineError(str(error)) from error
+    counts.written_rows += result.rows_written()
+    counts.written_bytes += result.bytes_written()

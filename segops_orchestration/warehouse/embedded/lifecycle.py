@@ -24,6 +24,8 @@ from pathlib import Path
 
 from segops_orchestration.errors import SegOpsError, WarehouseError
 from segops_orchestration.settings import Settings
+from segops_orchestration.warehouse.embedded.memory import memory_limit
+from segops_orchestration.warehouse.embedded.proof import ping_proof
 
 _START_SECONDS = 60.0
 _PING_SECONDS = 5.0
@@ -179,7 +181,7 @@ def _only_embedded(settings: Settings) -> None:
 def _locked(files: Files) -> AbstractContextManager[object]:
     from filelock import FileLock, Timeout
 
-    files.directory.mkdir(parents=True, exist_ok=True)
+    files.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = FileLock(files.lock, timeout=_START_SECONDS + DRAIN_SECONDS + _GRACE_SECONDS)
     try:
         return lock.acquire()
@@ -206,8 +208,6 @@ def _is_alive(pid: int) -> bool:
 
 
 def _proves_itself(endpoint: Endpoint) -> bool:
-    from segops_orchestration.warehouse.embedded.proof import ping_proof
-
     nonce = secrets.token_hex(16)
     connection = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=_PING_SECONDS)
     try:
@@ -236,6 +236,7 @@ def _ask(endpoint: Endpoint, sql: str) -> str:
 
 
 def _start(settings: Settings, files: Files) -> Endpoint:
+    memory_limit(os.environ)  # A wrong value is better said here than in the server's log.
     files.endpoint.unlink(missing_ok=True)
     log_start = files.log.stat().st_size if files.log.exists() else 0
     with files.log.open("ab") as log:

@@ -1,4 +1,4 @@
-"""How much memory the embedded engine may use."""
+"""How much memory the embedded engine may use, and the block sizes that fit into it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from segops_orchestration.errors import SegOpsError
 VARIABLE = "SEGOPS_WAREHOUSE_MEMORY"
 _UNITS = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
-# Below this the engine has no room for its own caches and merges.
-_LEAST = 256 << 20
+# Below this a merge beside an insert of wide rows runs out of it.
+_LEAST = 512 << 20
 _MOST_BY_DEFAULT = 4 << 30
 
 
@@ -34,3 +34,20 @@ def memory_limit(environ: Mapping[str, str]) -> int:
     if limit < _LEAST:
         raise SegOpsError(f"{VARIABLE}: {text!r} is too little; the least is {_LEAST >> 20}MiB")
     return limit
+
+
+def bulk_settings(limit: int) -> dict[str, str]:
+    """ClickHouse settings that keep one bulk read or write well within ``limit`` bytes.
+
+    The defaults are made for servers: blocks of a million rows of any width, 256 MiB before a part is written, 4 GiB
+    of read-ahead in a Parquet file.
+    """
+    block = str(min(limit // 16, 256 << 20))
+    return {
+        "max_insert_block_size_bytes": block,
+        "min_insert_block_size_bytes": block,
+        "input_format_parquet_memory_high_watermark": str(limit // 8),
+        "input_format_parquet_enable_row_group_prefetch": "0",
+        "output_format_parquet_row_group_size_bytes": block,
+        "storage_file_read_method": "pread",
+    }

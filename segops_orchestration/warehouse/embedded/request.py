@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from email.parser import BytesHeaderParser
 from email.policy import HTTP
+from functools import cached_property
 from urllib.parse import parse_qsl
 
 from segops_orchestration.warehouse.embedded.body import Body
 from segops_orchestration.warehouse.embedded.errors import BadRequest
-from segops_orchestration.warehouse.sql import InsertHead, insert_head
+from segops_orchestration.warehouse.sql import InsertHead, insert_head, is_read
 
 # URL keys that steer the HTTP interface. Everything else is a ClickHouse setting.
 _TRANSPORT = frozenset(
@@ -88,7 +89,17 @@ class Request:
     session_seconds: float
     wait: bool
     cancel_when_left: bool
-    external: tuple[ExternalTable, ...] = field(default=())
+    external: tuple[ExternalTable, ...] = ()
+
+    @cached_property
+    def is_read(self) -> bool:
+        """Whether it is a SELECT."""
+        return is_read(self.sql)
+
+    @property
+    def is_bulk(self) -> bool:
+        """Whether it may move so much data that block sizes matter."""
+        return not self.is_read or b"PARQUET" in self.sql.upper()
 
 
 def read_request(query_string: str, headers: Mapping[str, str], body: Body) -> Request:

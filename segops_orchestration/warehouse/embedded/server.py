@@ -11,12 +11,13 @@ import base64
 import binascii
 import hmac
 import logging
+import secrets
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import parse_qs
@@ -31,7 +32,7 @@ from segops_orchestration.warehouse.embedded.proof import ping_proof
 from segops_orchestration.warehouse.embedded.request import Request, read_request
 from segops_orchestration.warehouse.embedded.sessions import Sessions
 from segops_orchestration.warehouse.embedded.watch import DisconnectWatch
-from segops_orchestration.warehouse.sql import first_keyword, is_read
+from segops_orchestration.warehouse.sql import first_keyword
 
 log = logging.getLogger(__name__)
 
@@ -173,6 +174,7 @@ class _Exchange:
         }
         self._query_string = req.qs.decode("latin-1")
         self._id = str(uuid.uuid4())
+        self._tag = secrets.token_hex(8)
 
     def run(self) -> None:
         if self._req.path in (b"/ping", b"/ping/"):
@@ -191,7 +193,7 @@ class _Exchange:
             # The message may quote values, so the log gets the code alone.
             log.warning("query %s: refused, code %d %s", self._id, error.code, error.name)
             if self._req.sent_headers:
-                self._break_off()
+                self._break_off(error)
             else:
                 self._refuse(error, body)
 
@@ -204,7 +206,7 @@ class _Exchange:
         self._id = request.query_id or self._id
         marker = f"/* {uuid.uuid4()} */"
         warehouse = self._warehouse
-        cancel = request.cancel_when_left and is_read(request.sql)
+        cancel = request.cancel_when_left and request.is_read
         with (
             warehouse.sessions.connection(request) as connection,
             warehouse.watch.watching(self._req.conn.socket if cancel else None, marker),
@@ -250,19 +252,28 @@ class _Exchange:
 
     def _send_stream(self, answer: Answer, first: bytes, rest: Iterator[bytes]) -> None:
         headers = self._result_headers(answer) | {"X-ClickHouse-Summary": answer.counts.summary()}
-        self._start("200 OK", headers)
+        self._start("200 OK", headers | {"X-ClickHouse-Exception-Tag": self._tag})
         self._write(first)
         for chunk in rest:
             self._write(chunk)
 
     def _result_headers(self, answer: Answer) -> dict[str, str]:
         headers = {"Content-Type": _CONTENT_TYPES.get(answer.format.lower(), "application/octet-stream")}
-        if answer.format:
+        if answer.has_result:
             headers["X-ClickHouse-Format"] = answer.format
         return headers
 
-    def _break_off(self) -> None:
-        """End the connection without ending the answer: the one way to say that the rest of it is missing."""
+    def _break_off(self, error: EngineError | None = None) -> None:
+        """End the connection without ending the answer, so that nobody takes it for whole.
+
+        The error goes out as the last chunk, marked with the tag of the headers, as ClickHouse does since 25.11.
+        """
+        if error is not None:
+            message = str(error).encode()
+            text = b"__exception__\r\n%b\r\n%b\n%d %b\r\n__exception__\r\n"
+            tag = self._tag.encode()
+            with suppress(ClientGone):
+                self._write(text % (tag, message, len(message), tag))
         self._req.sent_headers = True
         self._req.chunked_write = False
         self._req.close_connection = True

@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from segops_orchestration.warehouse.embedded.errors import EngineError, SessionLocked
-from segops_orchestration.warehouse.embedded.request import Request
+from segops_orchestration.warehouse.embedded.request import ExternalTable, Request
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +47,20 @@ class _Session:
 
 
 class Sessions:
-    """Hands out connections to one data directory."""
+    """Hands out connections to one data directory.
 
-    def __init__(self, directory: Path, config: Path) -> None:
+    Args:
+        directory: ClickHouse's data.
+        config: its configuration file.
+        bulk: settings for requests that move much data.
+    """
+
+    def __init__(self, directory: Path, config: Path, bulk: Mapping[str, str]) -> None:
         import chdb
 
         connect: Any = chdb.connect
         self._connect: Callable[[], Any] = lambda: connect(f"{directory}?config-file={config}")
+        self._bulk = dict(bulk)
         # The engine lives as long as one connection is open.
         self._anchor = self._connect()
         self._sessions: dict[str, _Session] = {}
@@ -72,7 +79,7 @@ class Sessions:
             return
         connection = self._connect()
         try:
-            _prepare(connection, request)
+            self._prepare(connection, request)
             yield connection
         finally:
             connection.close()
@@ -83,7 +90,7 @@ class Sessions:
         reset = ", ".join(f"{name} = DEFAULT" for name in request.settings)
         usable = True
         try:
-            _prepare(session.connection, request)
+            self._prepare(session.connection, request)
             yield session.connection
         finally:
             if reset:
@@ -95,6 +102,15 @@ class Sessions:
                 with suppress(EngineError):
                     run(session.connection, f"DROP TEMPORARY TABLE IF EXISTS {quote_name(table.name)}")
             self._give_back(request, session, usable=usable)
+
+    def _prepare(self, connection: Any, request: Request) -> None:
+        if request.database:
+            run(connection, f"USE {quote_name(request.database)}")
+        settings = {**(self._bulk if request.is_bulk else {}), **request.settings}
+        if settings:
+            run(connection, "SET " + ", ".join(f"{name} = {quote(value)}" for name, value in settings.items()))
+        for table in request.external:
+            _send_table(connection, table)
 
     def _take(self, session_id: str) -> _Session:
         with self._lock:
@@ -151,17 +167,12 @@ class Sessions:
         self._anchor.close()
 
 
-def _prepare(connection: Any, request: Request) -> None:
-    if request.database:
-        run(connection, f"USE {quote_name(request.database)}")
-    if request.settings:
-        run(connection, "SET " + ", ".join(f"{name} = {quote(value)}" for name, value in request.settings.items()))
-    for table in request.external:
-        run(connection, f"CREATE TEMPORARY TABLE {quote_name(table.name)} ({table.structure})")
-        inserter = connection.send_insert(f"INSERT INTO {quote_name(table.name)}", table.format)
-        try:
-            inserter.append(table.data)
-            inserter.finish()
-        except RuntimeError as error:
-            inserter.cancel()
-            raise EngineError(str(error)) from error
+def _send_table(connection: Any, table: ExternalTable) -> None:
+    run(connection, f"CREATE TEMPORARY TABLE {quote_name(table.name)} ({table.structure})")
+    inserter = connection.send_insert(f"INSERT INTO {quote_name(table.name)}", table.format)
+    try:
+        inserter.append(table.data)
+        inserter.finish()
+    except RuntimeError as error:
+        inserter.cancel()
+        raise EngineError(str(error)) from error
