@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import product
+from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
 
-from segops_orchestration_tests.oracle.values import number, parsed
+from segops_orchestration_tests.oracle.values import DAY_MS, number, parsed, span_ms
 from segops_orchestration_tests.oracle.vocabulary import (
     EVENT_TYPES,
     NUMERIC_OPERATORS,
@@ -23,26 +25,23 @@ from segops_orchestration_tests.oracle.vocabulary import (
     by_operator,
 )
 
-Draw = Callable[[st.SearchStrategy[Any]], Any]
 Document = dict[str, Any]
 
 DEEPEST = 3
 _MICRO = Decimal("0.000001")
 _LARGEST_THRESHOLD = Decimal(10) ** 9
-_COMMON_AMOUNTS = (Decimal(0), Decimal("0.1"), Decimal("0.3"), Decimal(10), Decimal(20))
+_AMOUNT_PATHS = ("total", "total", "total", "total", "odd", "a\\.b")
 
 
 @dataclass(frozen=True)
 class Pools:
-    """What conditions are drawn from. Windows are in days."""
+    """What conditions are drawn from. Windows are in days; amounts are event types, metrics and thresholds."""
 
-    event_type: st.SearchStrategy[str]
-    event_types: st.SearchStrategy[list[str]]
-    window_days: st.SearchStrategy[float]
-    whole_days: st.SearchStrategy[int]
-    amount: st.SearchStrategy[float]
-    operator: st.SearchStrategy[str]
-    tests: Mapping[str, st.SearchStrategy[Test]]
+    event_types: Sequence[str]
+    sequences: Sequence[tuple[str, ...]]
+    windows: Sequence[float]
+    amounts: Sequence[tuple[str, str, float]]
+    tests: Sequence[Mapping[str, Sequence[Test]]]
 
     @classmethod
     def of(
@@ -50,119 +49,143 @@ class Pools:
         events: Sequence[Mapping[str, Any]] = (),
         event_types: Sequence[str] = EVENT_TYPES,
         windows: Sequence[float] = WINDOW_DAYS,
-        tests: Sequence[Test] = PROPERTY_TESTS,
+        tests: Sequence[Sequence[Test]] = (PROPERTY_TESTS,),
     ) -> Pools:
-        """Pools of these types, windows and property tests, with thresholds near the amounts of ``events``."""
-        event_type = st.sampled_from(event_types)
-        grouped = by_operator(tests)
-        return cls(
-            event_type=event_type,
-            event_types=st.lists(event_type, min_size=2, max_size=3),
-            window_days=st.sampled_from(windows),
-            whole_days=st.sampled_from(sorted({int(days) for days in windows if days >= 1} | {1})),
-            amount=st.sampled_from(_thresholds(events)),
-            operator=st.sampled_from(tuple(grouped)),
-            tests={name: st.sampled_from(choices) for name, choices in grouped.items()},
-        )
+        """Pools of these types and windows, with amounts and sequences near those of ``events``.
+
+        ``tests`` are groups of property tests; each group is asked as often as the others.
+        """
+        grouped = [by_operator(group) for group in tests if group]
+        return cls(event_types, _sequences(events, event_types), windows, _thresholds(events), grouped)
 
 
-def _thresholds(events: Sequence[Mapping[str, Any]]) -> list[float]:
-    """Sums, averages and maxima of the amounts that users hold, and what is a millionth off."""
+def _thresholds(events: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, float]]:
+    """Event types and metrics with what they come to for some user, sums also a millionth more."""
     held: dict[tuple[str, str], list[Decimal]] = {}
+    known: set[tuple[str, ...]] = set()
     for event in events:
+        identity = tuple(str(event[name]) for name in ("event_type", "user_id", "occurred", "event_id"))
         amount = number(parsed(event["payload"]).get("total"))
-        if amount is not None:
-            held.setdefault((event["user_id"], event["event_type"]), []).append(amount)
-    found = set() if held else set(_COMMON_AMOUNTS)
-    for amounts in held.values():
+        if amount is not None and identity not in known:
+            held.setdefault((event["event_type"], event["user_id"]), []).append(amount)
+        known.add(identity)
+    found = {("order_placed", "sum", Decimal(0))}
+    for (event_type, _), amounts in held.items():
         total = sum(amounts, Decimal(0))
-        found |= {total, total + _MICRO, total / len(amounts), max(amounts), max(amounts) - _MICRO}
-    kept = {round(amount, 6) for amount in found if abs(amount) < _LARGEST_THRESHOLD}
-    return [float(amount) for amount in sorted(kept | {Decimal(0)}, key=lambda amount: (abs(amount), amount))]
+        found |= {(event_type, "sum", total), (event_type, "sum", total + _MICRO)}
+        found |= {(event_type, "avg", total / len(amounts)), (event_type, "max", max(amounts))}
+    kept = {(event_type, metric, round(amount, 6)) for event_type, metric, amount in found}
+    ranked = sorted(kept, key=lambda asked: (abs(asked[2]), asked))
+    return [(kind, metric, float(amount)) for kind, metric, amount in ranked if abs(amount) < _LARGEST_THRESHOLD]
 
 
-@st.composite
-def definitions(draw: st.DrawFn, pools: Pools | None = None, segment_slugs: Sequence[str] = ()) -> Document:
-    """A valid public definition; it may refer to ``segment_slugs``."""
-    return draw_definition(draw, pools or _ALL, segment_slugs)
+def _sequences(events: Sequence[Mapping[str, Any]], event_types: Sequence[str]) -> list[tuple[str, ...]]:
+    """Every two types in a row, and what the users did in two, three or four events on end."""
+    found = dict.fromkeys(product(event_types, repeat=2))
+    for user in sorted({event["user_id"] for event in events}):
+        theirs = sorted((event for event in events if event["user_id"] == user), key=lambda event: event["occurred"])
+        done = [event["event_type"] for event in theirs]
+        for length in (2, 3, 4):
+            found.update(dict.fromkeys(zip(*(done[start:] for start in range(length)), strict=False)))
+    return list(found)
 
 
-def draw_definition(draw: Draw, pools: Pools, slugs: Sequence[str]) -> Document:
-    """As ``definitions``, for use inside a composite strategy."""
-    return {"logic": draw(_LOGIC), "conditions": _draw_conditions(draw, pools, slugs, 1)}
+def time_limits(definition: Mapping[str, Any]) -> list[tuple[frozenset[str], int]]:
+    """Where answers change by time alone: (event types, age in milliseconds at which one of them counts anew)."""
+    if "conditions" in definition:
+        return [limit for condition in definition["conditions"] for limit in time_limits(condition)]
+    if "condition" in definition:
+        return time_limits(definition["condition"])
+    if definition.get("window_days") is None:
+        return []
+    types = frozenset(definition.get("events") or [definition["event_type"]])
+    limit = span_ms(definition["window_days"], DAY_MS)
+    until = [limit + DAY_MS] if definition["type"] == "recency" and definition["operator"] == "eq" else []
+    return [(types, span) for span in (limit, *until)]
 
 
-_ALL = Pools.of()
-_LOGIC = st.sampled_from(("AND", "OR"))
-_WIDTH = st.sampled_from((1, 1, 2, 2, 3))
-_COMPARISON = st.sampled_from(NUMERIC_OPERATORS)
-_COUNT = st.integers(0, 3)
-_STRICT = st.booleans()
-_WINDOWED = st.sampled_from((False, True, True))
-_RECENCY = st.sampled_from(("gt", "lt", "eq"))
-_METRIC = st.sampled_from(("sum", "avg", "max"))
-_AMOUNT_PATH = st.sampled_from(("total", "total", "total", "total", "odd", "a\\.b"))
-_MEMBERSHIP = st.sampled_from(("in", "not_in"))
+def definitions(pools: Pools | None = None, segment_slugs: Sequence[str] = ()) -> st.SearchStrategy[Document]:
+    """Valid public definitions; they may refer to ``segment_slugs``."""
+    drawn_from = pools or Pools.of()
+    return st.randoms(use_true_random=False).map(lambda random: draw_definition(random, drawn_from, segment_slugs))
 
 
-def _draw_conditions(draw: Draw, pools: Pools, slugs: Sequence[str], depth: int) -> list[Document]:
-    return [_draw_condition(draw, pools, slugs, depth) for _ in range(draw(_WIDTH))]
+def draw_definition(random: Random, pools: Pools, slugs: Sequence[str]) -> Document:
+    """One such definition."""
+    return {"logic": _logic(random), "conditions": _draw_conditions(random, pools, slugs, 1)}
 
 
-def _draw_condition(draw: Draw, pools: Pools, slugs: Sequence[str], depth: int) -> Document:
-    kind = draw(_KINDS_BY_PLACE[bool(slugs), depth < DEEPEST])
+def _draw_conditions(random: Random, pools: Pools, slugs: Sequence[str], depth: int) -> list[Document]:
+    width = random.choice((1, 1, 1, 2, 3))
+    return [_draw_condition(random, pools, slugs, depth) for _ in range(width)]
+
+
+def _draw_condition(random: Random, pools: Pools, slugs: Sequence[str], depth: int) -> Document:
+    kind = random.choice(_KINDS_BY_PLACE[bool(slugs), depth < DEEPEST])
     if kind == "group":
-        return {"type": kind, "logic": draw(_LOGIC), "conditions": _draw_conditions(draw, pools, slugs, depth + 1)}
+        inner = _draw_conditions(random, pools, slugs, depth + 1)
+        return {"type": kind, "logic": _logic(random), "conditions": inner}
     if kind == "not":
-        return {"type": kind, "condition": _draw_condition(draw, pools, slugs, depth + 1)}
+        return {"type": kind, "condition": _draw_condition(random, pools, slugs, depth + 1)}
     if kind == "segment_membership":
-        return {"type": kind, "segment_id": draw(st.sampled_from(slugs)), "operator": draw(_MEMBERSHIP)}
-    return {"type": kind, **_LEAVES[kind](draw, pools)}
+        return {"type": kind, "segment_id": random.choice(slugs), "operator": random.choice(("in", "not_in"))}
+    return {"type": kind, **_LEAVES[kind](random, pools)}
 
 
-def _window(draw: Draw, pools: Pools) -> Document:
-    return {"window_days": draw(pools.window_days)} if draw(_WINDOWED) else {}
+def _logic(random: Random) -> str:
+    return random.choice(("AND", "OR"))
 
 
-def _event_count(draw: Draw, pools: Pools) -> Document:
+def _window(random: Random, pools: Pools) -> Document:
+    windows = random.choice(((), pools.windows, pools.windows))
+    return {"window_days": random.choice(windows)} if windows else {}
+
+
+def _event_count(random: Random, pools: Pools) -> Document:
     return {
-        "event_type": draw(pools.event_type),
-        "operator": draw(_COMPARISON),
-        "value": draw(_COUNT),
-        **_window(draw, pools),
+        "event_type": random.choice(pools.event_types),
+        "operator": random.choice(NUMERIC_OPERATORS),
+        "value": random.choice(range(4)),
+        **_window(random, pools),
     }
 
 
-def _recency(draw: Draw, pools: Pools) -> Document:
-    operator = draw(_RECENCY)
-    days = draw(pools.whole_days if operator == "eq" else pools.window_days)
-    return {"event_type": draw(pools.event_type), "operator": operator, "window_days": days}
-
-
-def _monetary(draw: Draw, pools: Pools) -> Document:
+def _recency(random: Random, pools: Pools) -> Document:
+    operator = random.choice(("gt", "lt", "eq"))
+    whole = sorted({int(days) for days in pools.windows if days >= 1} | {1})
     return {
-        "event_type": draw(pools.event_type),
-        "property": draw(_AMOUNT_PATH),
-        "metric": draw(_METRIC),
-        "operator": draw(_COMPARISON),
-        "value": draw(pools.amount),
+        "event_type": random.choice(pools.event_types),
+        "operator": operator,
+        "window_days": random.choice(whole if operator == "eq" else pools.windows),
     }
 
 
-def _property_test(draw: Draw, pools: Pools) -> Document:
-    return dict(draw(pools.tests[draw(pools.operator)]))
+def _monetary(random: Random, pools: Pools) -> Document:
+    event_type, metric, threshold = random.choice(pools.amounts)
+    return {
+        "event_type": event_type,
+        "property": random.choice(_AMOUNT_PATHS),
+        "metric": metric,
+        "operator": random.choice(NUMERIC_OPERATORS),
+        "value": threshold,
+    }
 
 
-def _event_property(draw: Draw, pools: Pools) -> Document:
-    return {"event_type": draw(pools.event_type), **_property_test(draw, pools)}
+def _property_test(random: Random, pools: Pools) -> Document:
+    tests = random.choice(pools.tests)
+    return dict(random.choice(tests[random.choice(tuple(tests))]))
 
 
-def _event_sequence(draw: Draw, pools: Pools) -> Document:
-    strict = {"strict": True} if draw(_STRICT) else {}
-    return {"events": draw(pools.event_types), **_window(draw, pools), **strict}
+def _event_property(random: Random, pools: Pools) -> Document:
+    return {"event_type": random.choice(pools.event_types), **_property_test(random, pools)}
 
 
-_LEAVES: Mapping[str, Callable[[Draw, Pools], Document]] = {
+def _event_sequence(random: Random, pools: Pools) -> Document:
+    strict = {"strict": True} if random.choice((False, True)) else {}
+    return {"events": list(random.choice(pools.sequences)), **_window(random, pools), **strict}
+
+
+_LEAVES: Mapping[str, Callable[[Random, Pools], Document]] = {
     "event_count": _event_count,
     "recency": _recency,
     "monetary": _monetary,
@@ -170,15 +193,13 @@ _LEAVES: Mapping[str, Callable[[Draw, Pools], Document]] = {
     "user_property": _property_test,
     "event_sequence": _event_sequence,
 }
+# Those whose answers change by time alone are asked twice as often.
+_ASKED = (*_LEAVES, "event_count", "recency", "event_sequence")
 _KINDS_BY_PLACE = {
-    (with_segments, may_nest): st.sampled_from(
-        (
-            *_LEAVES,
-            "event_count",
-            "recency",
-            *(("segment_membership",) * 2 if with_segments else ()),
-            *(("group", "not") if may_nest else ()),
-        )
+    (with_segments, may_nest): (
+        *_ASKED,
+        *(("segment_membership",) * 2 if with_segments else ()),
+        *(("group", "not") if may_nest else ()),
     )
     for with_segments in (False, True)
     for may_nest in (False, True)
