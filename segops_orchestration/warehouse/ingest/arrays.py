@@ -43,7 +43,12 @@ def by_length(texts: Any, longest: int) -> Iterator[tuple[Ints, Bytes2D]]:
             start = int(offsets[0])
             yield where, data[start : start + size * len(texts)].reshape(len(texts), size)
         else:
-            yield where, data[offsets[where][:, None] + np.arange(size)]
+            # Column by column: one index array for all would take eight times the text itself.
+            starts = offsets[where]
+            gathered = np.empty((size, len(where)), np.uint8)
+            for place in range(size):
+                np.take(data, starts + place, out=gathered[place])
+            yield where, gathered.T
 
 
 def fixed_bytes(rows: Bytes2D) -> Any:

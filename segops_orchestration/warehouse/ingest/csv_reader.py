@@ -24,7 +24,7 @@ from segops_orchestration.warehouse.ingest.mapping import Roles
 from segops_orchestration.warehouse.ingest.source import NOT_UTF8, Bytes, Source, Utf8
 
 # The largest row that can be read, and about the memory one block takes before it grows into events.
-BLOCK_BYTES = 8 << 20
+BLOCK_BYTES = 2 << 20
 _HEADER_BYTES = 1 << 20
 WHOLE_ROW = "(row)"
 _FIRST_ROW = 2

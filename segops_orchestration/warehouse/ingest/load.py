@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -63,6 +63,10 @@ class _File:
     @property
     def source(self) -> Source:
         return self.reader.source
+
+    @property
+    def ids(self) -> RowIds:
+        return RowIds.of(self.digest, self.roles.identity)
 
     def report(self) -> IngestReport:
         return IngestReport(
@@ -189,10 +193,9 @@ def _step_listener(file: _File, step: str, listener: ProgressListener) -> Callab
 
 def _events(file: _File, step: str, listener: ProgressListener) -> Iterator[Events]:
     """The file's events, counted."""
-    ids = RowIds.of(file.digest, file.roles.identity)
     for block in file.reader.blocks(file.roles, _step_listener(file, step, listener)):
         try:
-            events = to_events(block, file.roles, ids)
+            events = to_events(block, file.roles, file.ids)
         except pa.ArrowInvalid as error:
             raise file.source.error(f"after row {file.rows:,}, text cannot be read ({error})") from None
         file.rows += events.found
@@ -230,22 +233,30 @@ def _settle(file: _File, sent: list[Future[tuple[int, int]]]) -> None:
         file.already_present += present
 
 
-def _batches(file: _File, letters: write.DeadLetters, listener: ProgressListener) -> Iterator[list[Any]]:
-    """Record batches gathered up to the size of one INSERT."""
-    gathered: list[Any] = []
-    rows = size = 0
+def _batches(file: _File, letters: write.DeadLetters, listener: ProgressListener) -> Iterator[write.Batch]:
+    """Events gathered up to the size of one INSERT."""
+    gathered: list[Events] = []
+    size = 0
     for events in _events(file, "loading", listener):
         letters.write(events.faults)
-        if not events.batch.num_rows:
+        if not len(events.rows):
             continue
-        gathered.append(events.batch)
-        rows += events.batch.num_rows
+        gathered.append(events)
         size += events.batch.nbytes
-        if rows >= write.BATCH_ROWS or size >= write.BATCH_BYTES:
-            yield gathered
-            gathered, rows, size = [], 0, 0
+        if size >= write.BATCH_BYTES or sum(len(each.rows) for each in gathered) >= write.BATCH_ROWS:
+            yield _batch(file, gathered)
+            gathered, size = [], 0
     if gathered:
-        yield gathered
+        yield _batch(file, gathered)
+
+
+def _batch(file: _File, gathered: Sequence[Events]) -> write.Batch:
+    span = None
+    if file.roles.event_id is None:
+        first = min(int(each.rows.min()) for each in gathered)
+        last = max(int(each.rows.max()) for each in gathered)
+        span = file.ids.between(first, last)
+    return write.Batch([each.batch for each in gathered], span)
 
 
 def _interrupted(error: SegOpsError, files: Sequence[_File]) -> SegOpsError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +34,8 @@ _SETTINGS: Mapping[str, object] = {
     "min_insert_block_size_bytes": 1 << 30,
     "log_comment": "segops ingest",
 }
+# Looking the ids of a batch up in so many events costs about as much as writing the batch.
+_LOOKED_THROUGH = 100_000_000
 _LETTER_COLUMNS = ("source", "row_number", "field", "value", "reason")
 
 
@@ -42,29 +45,48 @@ def insert_batches(tenant: TenantWarehouse, batches: Sequence[Any]) -> int:
     Raises:
         WarehouseError: ClickHouse refused the batch or took too long.
     """
-    rows = sum(batch.num_rows for batch in batches)
+    rows = sum(int(batch.num_rows) for batch in batches)
     if rows:
         tenant.insert_bytes("events", _stream(batches), "ArrowStream", columns=EVENT_COLUMNS, settings=_SETTINGS)
     return rows
 
 
-def insert_new(tenant: TenantWarehouse, batches: Sequence[Any]) -> tuple[int, int]:
+@dataclass(frozen=True)
+class Batch:
+    """Events for one INSERT.
+
+    Attributes:
+        parts: record batches of ``EVENT_COLUMNS``, none of them empty.
+        ids: lowest and highest event id when all of them are derived from one file's rows, else None.
+    """
+
+    parts: Sequence[Any]
+    ids: tuple[UUID, UUID] | None
+
+    @property
+    def rows(self) -> int:
+        return sum(int(part.num_rows) for part in self.parts)
+
+
+def insert_new(tenant: TenantWarehouse, batch: Batch) -> tuple[int, int]:
     """Write those events that are not there yet; returns (written, already there).
 
-    A file is loaded front to back, so its first or last event of a batch shows whether an earlier load came this far.
-    Only then are all ids of the batch looked up. Two loads of one file at the same time may both write an event: that
-    is a redelivery, which changes nothing.
+    A file is loaded front to back, so the first or last event of a batch shows whether an earlier load came this far.
+    Only then are all of its ids looked up, and not in a table so large that writing them again is cheaper. An event
+    written again, for that reason or because two processes load one file at once, is a redelivery: it changes nothing.
 
     Raises:
         WarehouseError: ClickHouse refused the batch or took too long.
     """
-    batches = [batch for batch in batches if batch.num_rows]
-    if not batches or not _any_present(tenant, [batches[0].slice(0, 1), batches[-1].slice(batches[-1].num_rows - 1)]):
-        return insert_batches(tenant, batches), 0
-    present = _present(tenant, pa.Table.from_batches(batches))
-    new = [batch.filter(pc.invert(pc.is_in(batch.column("event_id"), present))) for batch in batches]
-    written = insert_batches(tenant, new)
-    return written, sum(batch.num_rows for batch in batches) - written
+    last = batch.parts[-1]
+    if not _any_present(tenant, [batch.parts[0].slice(0, 1), last.slice(last.num_rows - 1)]):
+        return insert_batches(tenant, batch.parts), 0
+    if tenant.query("SELECT count() FROM events").result_rows[0][0] > _LOOKED_THROUGH:
+        return insert_batches(tenant, batch.parts), 0
+    present = _present(tenant, batch)
+    new = [part.filter(pc.invert(pc.is_in(part.column("event_id"), present))) for part in batch.parts]
+    written = insert_batches(tenant, [part for part in new if part.num_rows])
+    return written, batch.rows - written
 
 
 def _stream(batches: Sequence[Any]) -> Iterator[bytes]:
@@ -120,36 +142,34 @@ def _any_present(tenant: TenantWarehouse, events: Sequence[Any]) -> bool:
     return bool(tenant.query(sql, parameters=parameters).result_rows)
 
 
-_PRESENT = """
-SELECT DISTINCT UUIDToNum(event_id) AS stored
-FROM events
-WHERE event_type IN {types:Array(String)}
-  AND user_id BETWEEN {first_user:String} AND {last_user:String}
-  AND occurred_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC')
-  AND occurred_at <= fromUnixTimestamp64Milli({last:Int64}, 'UTC')
-  AND event_id IN (SELECT event_id FROM batch)
-"""
+_SLICE = (
+    "SELECT UUIDToNum(event_id) AS stored FROM events WHERE event_type IN {types:Array(String)}"
+    " AND occurred_at >= fromUnixTimestamp64Milli({first:Int64}, 'UTC')"
+    " AND occurred_at <= fromUnixTimestamp64Milli({last:Int64}, 'UTC') AND "
+)
+_BETWEEN = _SLICE + "event_id >= {lowest:UUID} AND event_id <= {highest:UUID}"
+_AMONG = _SLICE + "event_id IN (SELECT event_id FROM batch)"
 
 
-def _present(tenant: TenantWarehouse, events: Any) -> Any:
-    """Those of the events' ids that are stored, as an Arrow array of 16 bytes each."""
+def _present(tenant: TenantWarehouse, batch: Batch) -> Any:
+    """Stored ids among which are all of the batch that are stored, as an Arrow array of 16 bytes each."""
     from clickhouse_connect.driver.external import ExternalData
 
-    users = pc.min_max(events.column("user_id"))
+    events = pa.Table.from_batches(batch.parts).select(["event_id", "event_type", "occurred_at"])
     times = pc.min_max(events.column("occurred_at").cast(pa.int64()))
-    ids = events.select(["event_id"])
-    parameters = {
+    parameters: dict[str, Any] = {
         "types": events.column("event_type").unique().to_pylist(),
-        "first_user": users["min"].as_py(),
-        "last_user": users["max"].as_py(),
         "first": times["min"].as_py(),
         "last": times["max"].as_py(),
     }
-    batch = ExternalData(
-        file_name="batch", fmt="ArrowStream", structure=["event_id UUID"], data=b"".join(_stream(ids.to_batches()))
-    )
     with _refusals(tenant.slug):
-        found = tenant.client.query_arrow(_PRESENT, parameters=parameters, external_data=batch)
+        if batch.ids is not None:
+            parameters |= {"lowest": str(batch.ids[0]), "highest": str(batch.ids[1])}
+            found = tenant.client.query_arrow(_BETWEEN, parameters=parameters)
+        else:
+            ids = b"".join(_stream(events.select(["event_id"]).to_batches()))
+            given = ExternalData(file_name="batch", fmt="ArrowStream", structure=["event_id UUID"], data=ids)
+            found = tenant.client.query_arrow(_AMONG, parameters=parameters, external_data=given)
     return found.column("stored").combine_chunks().cast(pa.binary(16))
 
 
