@@ -15,6 +15,7 @@ from segops_orchestration.catalog import leases, ledger, reports, segments, tena
 from segops_orchestration.catalog.database import WRITES, connect, translated_errors
 from segops_orchestration.catalog.migrate import migrate
 from segops_orchestration.catalog.records import (
+    CommittedCounts,
     CommittedSegment,
     Computation,
     Lease,
@@ -24,6 +25,7 @@ from segops_orchestration.catalog.records import (
     Segment,
     SegmentStatus,
     SegmentVersion,
+    StagedCounts,
     Tenant,
     TenantWatermark,
     UnfinishedSegment,
@@ -192,37 +194,22 @@ class Catalog:
         with self._write(lease) as (session, now):
             return ledger.begin(session, plan, now)
 
-    def mark_staged(
-        self,
-        computation_id: int,
-        segment_id: int,
-        *,
-        candidates: int | None,
-        entered: int,
-        exited: int,
-        rows_read: int | None,
-        lease: Lease | None = None,
-    ) -> None:
-        """The segment's changes are worked out and stored in ClickHouse. Raises Conflict out of turn."""
-        counts = {"candidates": candidates, "entered": entered, "exited": exited, "rows_read": rows_read}
+    def mark_staged(self, computation_id: int, segments: Sequence[StagedCounts], *, lease: Lease | None = None) -> None:
+        """The segments' changes are worked out and stored in ClickHouse. Raises Conflict out of turn."""
         with self._write(lease) as (session, _):
-            ledger.stage(session, computation_id, segment_id, counts)
+            for counts in segments:
+                ledger.stage(session, computation_id, counts)
 
-    def commit_segment(
-        self,
-        computation_id: int,
-        segment_id: int,
-        *,
-        members: int,
-        milliseconds: int,
-        lease: Lease | None = None,
+    def commit_segments(
+        self, computation_id: int, segments: Sequence[CommittedCounts], *, lease: Lease | None = None
     ) -> None:
-        """The staged changes are applied: the segment's members are those of this computation.
+        """The staged changes are applied: the segments' members are those of this computation.
 
-        Raises Conflict when it is not staged, or a later computation of the segment has committed.
+        Raises Conflict when one is not staged, or a later computation of it has committed; then none is.
         """
         with self._write(lease) as (session, now):
-            ledger.commit(session, computation_id, segment_id, members, milliseconds, now)
+            for counts in segments:
+                ledger.commit(session, computation_id, counts, now)
 
     def abandon_segment(self, computation_id: int, segment_id: int, *, lease: Lease | None = None) -> None:
         """The segment's changes will never be applied. Raises Conflict when they are."""

@@ -16,7 +16,13 @@ from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from segops_orchestration.catalog import tenants
-from segops_orchestration.catalog.records import Computation, Mode, PlannedSegment
+from segops_orchestration.catalog.records import (
+    CommittedCounts,
+    Computation,
+    Mode,
+    PlannedSegment,
+    StagedCounts,
+)
 from segops_orchestration.catalog.reports import computation_record
 from segops_orchestration.catalog.tables import (
     ComputationRow,
@@ -86,27 +92,26 @@ def begin(session: Session, plan: Plan, now: datetime) -> Computation:
     return computation_record(session, row)
 
 
-def stage(session: Session, computation_id: int, segment_id: int, counts: dict[str, int | None]) -> None:
+def stage(session: Session, computation_id: int, counts: StagedCounts) -> None:
     """Planned -> staged, with the counts of the changes worked out; staging again replaces them.
 
     Raises:
         NotFound, Conflict: no such part of a computation, or it is committed or abandoned.
     """
-    row = _part(session, computation_id, segment_id)
+    row = _part(session, computation_id, counts.segment_id)
     _expect(row, "staged", OPEN)
     row.status = "staged"
-    for name, value in counts.items():
-        setattr(row, name, value)
+    row.candidates, row.entered, row.exited = counts.candidates, counts.entered, counts.exited
+    row.rows_read = counts.rows_read
 
 
-def commit(
-    session: Session, computation_id: int, segment_id: int, members: int, milliseconds: int, now: datetime
-) -> None:
+def commit(session: Session, computation_id: int, counts: CommittedCounts, now: datetime) -> None:
     """Staged -> committed: from here on the segment's members are those of this computation.
 
     Raises:
         NotFound, Conflict: no such part of a computation, it is not staged, or a later one has committed.
     """
+    segment_id = counts.segment_id
     row = _part(session, computation_id, segment_id)
     _expect(row, "committed", ("staged",))
     segment = session.get_one(SegmentRow, segment_id, with_for_update=True)
@@ -118,8 +123,8 @@ def commit(
                 f"{computation_id} can no longer be committed"
             )
     row.status = "committed"
-    row.members = members
-    row.milliseconds = milliseconds
+    row.members = counts.members
+    row.milliseconds = counts.milliseconds
     row.committed_at = now
     segment.committed_id = row.id
 

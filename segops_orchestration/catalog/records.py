@@ -99,6 +99,26 @@ class PlannedSegment:
 
 
 @dataclass(frozen=True)
+class StagedCounts:
+    """What a segment's worked-out changes come to. ``candidates`` is None when everyone was evaluated."""
+
+    segment_id: int
+    candidates: int | None
+    entered: int
+    exited: int
+    rows_read: int | None
+
+
+@dataclass(frozen=True)
+class CommittedCounts:
+    """What a segment holds once its changes are applied, and how long its queries took."""
+
+    segment_id: int
+    members: int
+    milliseconds: int
+
+
+@dataclass(frozen=True)
 class SegmentComputation:
     """The part of a computation that concerns one segment. Counts are None until they are known."""
 

@@ -72,26 +72,39 @@ def _recency_limits(condition: Recency) -> Iterator[TimeLimit]:
         yield TimeLimit((condition.event_type,), age + MILLISECONDS_PER_DAY)
 
 
+def all_time_limits(definition: Definition) -> list[TimeLimit]:
+    """The limits of a definition, each once, in document order."""
+    limits: dict[TimeLimit, None] = {}
+    for condition in iter_conditions(definition):
+        limits.update(dict.fromkeys(time_limits(condition)))
+    return list(limits)
+
+
 def compile_moved(definition: Definition) -> CompiledQuery:
     """The SELECT of the users whose answer can differ between ``{from_at}`` and ``{at}`` with the same events.
 
     A user can occur more than once. Changes in referenced segments are not in it: they are no matter of time.
     """
-    limits: list[TimeLimit] = []
-    for condition in iter_conditions(definition):
-        limits += [limit for limit in time_limits(condition) if limit not in limits]
     parameters = Parameters()
-    # A user comes to exist at the first event, which can be one that was dated in the future.
-    selects = [select("user_id", "users", [f"first_seen > {FROM_AT}", f"first_seen <= {AT}"])]
-    selects += [_slice(limit, parameters.of(f"m{index}")) for index, limit in enumerate(limits)]
+    selects = [born_users(FROM_AT)]
+    selects += [
+        swept_users(limit, FROM_AT, parameters.of(f"m{index}"))
+        for index, limit in enumerate(all_time_limits(definition))
+    ]
     return CompiledQuery("\nUNION ALL\n".join(selects), parameters.values)
 
 
-def _slice(limit: TimeLimit, parameters: ScopedParameters) -> str:
+def born_users(from_at: str) -> str:
+    """The SELECT of users who came to exist: at their first event, which can be one that was dated in the future."""
+    return select("user_id", "users", [f"first_seen > {from_at}", f"first_seen <= {AT}"])
+
+
+def swept_users(limit: TimeLimit, from_at: str, parameters: ScopedParameters) -> str:
+    """The SELECT of users with an event in the slice that ``limit`` swept between ``from_at`` and ``{at}``."""
     where = _of_types(limit.event_types, parameters)
     back = f" - {interval('age_ms', limit.age, parameters)}" if limit.age else ""
     after, until = (">=", "<") if limit.inclusive else (">", "<=")
-    where += [f"occurred_at {after} {FROM_AT}{back}", f"occurred_at {until} {AT}{back}"]
+    where += [f"occurred_at {after} {from_at}{back}", f"occurred_at {until} {AT}{back}"]
     return select("user_id", "events", where)
 
 

@@ -1,38 +1,31 @@
 """Whom a delta evaluates: the users whose answer can have changed since the last computation, and nobody else.
 
-Candidates are rows of the scratch table ``candidates`` under a *scope*. Users with new arrivals are the same for
-all segments that were last computed together, so they have one scope per such baseline; users moved by time or by a
-referenced segment have the scope of their segment.
+Each way to become a candidate is a *reason*: a new arrival, a time limit that swept over an event, a change in a
+referenced segment. Segments have most reasons in common, so each distinct one is looked up once per computation,
+numbered, and stored in the scratch table ``candidates`` under its number.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import datetime
 
 from segops_orchestration.catalog.records import CommittedSegment
-from segops_orchestration.compiler.moved import compile_moved
-from segops_orchestration.compiler.parameters import instant_text
+from segops_orchestration.compiler.moved import TimeLimit, all_time_limits, born_users, swept_users
+from segops_orchestration.compiler.parameters import Parameters, ScopedParameters
 from segops_orchestration.compiler.source import IDENTIFICATION
+from segops_orchestration.compiler.sql import select
 from segops_orchestration.compute.plan import PlannedWork
 from segops_orchestration.compute.session import ComputeSession
 from segops_orchestration.dsl.models import Definition, EventSequence
 from segops_orchestration.dsl.references import iter_conditions
 
-# Segment scopes begin where baseline scopes never reach.
-_SEGMENT_SCOPES = 1 << 32
+# Reasons looked up by one statement.
+_REASONS_PER_INSERT = 10
 
-_INSERT = "INSERT INTO candidates (computation_id, scope, user_id)\n"
-
-# Both conditions say "arrived since": the block number is exact in commit order whatever the clocks say, the time
-# catches a sequence that began anew after every row of the table had expired.
-_ARRIVED = f"""{_INSERT}SELECT DISTINCT {{computation_id:UInt64}}, {{scope:UInt64}}, user_id
-FROM arrivals
-WHERE _block_number > {{since_block:UInt64}} OR ingested_at > {{since_at:DateTime64(3, 'UTC')}}"""
-
-_REFERENCED_CHANGED = """SELECT user_id
-FROM membership_changes
-WHERE segment_id IN {references:Array(UInt64)}
-  AND computation_id > {since_computation:UInt64}"""
+_NOT_EXTRACTED = "user_id NOT IN (SELECT user_id FROM candidate_events WHERE computation_id = {computation_id:UInt64})"
 
 # Of several deliveries of an event the first one counts.
 _EXTRACT = """INSERT INTO candidate_events
@@ -46,80 +39,137 @@ FROM (
     {of_types}
     AND user_id IN (
       SELECT user_id FROM candidates
-      WHERE computation_id = {{computation_id:UInt64}} AND scope IN {{scopes:Array(UInt64)}}
-        AND user_id NOT IN (
-          SELECT user_id FROM candidate_events WHERE computation_id = {{computation_id:UInt64}}
-        )
+      WHERE computation_id = {{computation_id:UInt64}} AND reason IN {{reasons:Array(UInt64)}}
+        AND {not_extracted}
     )
 )
 GROUP BY event_type, user_id, occurred_at, event_id"""
 
 
+@dataclass(frozen=True)
+class Arrived:
+    """An event of the user arrived since then.
+
+    Both conditions say so: the block number is exact in commit order whatever the clocks say; the time catches a
+    sequence of blocks that began anew after every row of the table had expired.
+    """
+
+    block: int
+    at: datetime
+
+    def users(self, parameters: ScopedParameters) -> str:
+        since = [f"_block_number > {parameters.unsigned('block', self.block)}"]
+        since.append(f"ingested_at > {parameters.instant('at', self.at)}")
+        return select("user_id", "arrivals", [" OR ".join(since)])
+
+
+@dataclass(frozen=True)
+class Born:
+    """The user's first event came due since then."""
+
+    at: datetime
+
+    def users(self, parameters: ScopedParameters) -> str:
+        return born_users(parameters.instant("from_at", self.at))
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A time limit passed over an event of the user since then."""
+
+    limit: TimeLimit
+    at: datetime
+
+    def users(self, parameters: ScopedParameters) -> str:
+        return swept_users(self.limit, parameters.instant("from_at", self.at), parameters)
+
+
+@dataclass(frozen=True)
+class Referenced:
+    """The user entered or left a referenced segment in a later computation than that one."""
+
+    segment_ids: tuple[int, ...]
+    computation_id: int
+
+    def users(self, parameters: ScopedParameters) -> str:
+        ids = [parameters.unsigned(f"segment{index}", id_) for index, id_ in enumerate(self.segment_ids)]
+        where = [f"segment_id IN ({', '.join(ids)})"]
+        where.append(f"computation_id > {parameters.unsigned('computation', self.computation_id)}")
+        return select("user_id", "membership_changes", where)
+
+
+Reason = Arrived | Born | Swept | Referenced
+
+
+def reasons(work: PlannedWork) -> Iterator[Reason]:
+    """All the ways in which the segment's answer for a user can have changed since its last computation."""
+    since = last_computation(work)
+    yield Arrived(since.watermark_block, since.watermark_at or since.at)
+    yield Born(since.at)
+    for limit in all_time_limits(work.definition):
+        yield Swept(limit, since.at)
+    if work.references:
+        yield Referenced(work.references, since.computation_id)
+
+
 class Candidates:
     """The candidates of one computation, found level by level."""
 
-    def __init__(self, session: ComputeSession, event_types: frozenset[str] | None) -> None:
+    def __init__(self, session: ComputeSession, workers: Executor, event_types: frozenset[str] | None) -> None:
         """``event_types`` are those that any segment of the computation reads, None for all."""
         self._session = session
+        self._workers = workers
         self._event_types = event_types
-        self._baselines: dict[tuple[int, object], int] = {}
+        self._numbers: dict[Reason, int] = {}
 
-    def scopes(self, work: PlannedWork) -> list[int]:
-        """The scopes whose users are the segment's candidates."""
-        return [self._baselines[_baseline(_since(work))], _SEGMENT_SCOPES + work.segment.id]
+    def reason_numbers(self, work: PlannedWork) -> list[int]:
+        """The numbers of the segment's reasons in the table ``candidates``."""
+        return [self._numbers[reason] for reason in reasons(work)]
 
     def find(self, level: Sequence[PlannedWork]) -> dict[int, int]:
         """Find the candidates of a level's segments and copy their events out; returns how many each has."""
-        for work in level:
-            self._find_arrived(_since(work))
-            self._find_moved(work)
-        counts = self._count(level)
-        if any(counts.values()):
-            self._extract([scope for work in level for scope in self.scopes(work)])
+        new = [reason for work in level for reason in reasons(work) if reason not in self._numbers]
+        for reason in dict.fromkeys(new):
+            self._numbers[reason] = len(self._numbers) + 1
+        unseen = list(dict.fromkeys(new))
+        batches = [unseen[i : i + _REASONS_PER_INSERT] for i in range(0, len(unseen), _REASONS_PER_INSERT)]
+        list(self._workers.map(self._look_up, batches))
+        counts, not_extracted = self._count(level)
+        if not_extracted:
+            self._extract({number for work in level for number in self.reason_numbers(work)})
         return counts
 
-    def _find_arrived(self, since: CommittedSegment) -> None:
-        key = _baseline(since)
-        if key in self._baselines:
-            return
-        self._baselines[key] = len(self._baselines) + 1
-        parameters = {
-            "scope": self._baselines[key],
-            "since_block": since.watermark_block,
-            "since_at": instant_text(since.watermark_at or since.at),
-        }
-        self._session.run(_ARRIVED, parameters)
-
-    def _find_moved(self, work: PlannedWork) -> None:
-        since = _since(work)
-        moved = compile_moved(work.definition)
-        selects = [moved.sql]
-        parameters: dict[str, object] = {
-            **moved.parameters,
-            "scope": _SEGMENT_SCOPES + work.segment.id,
-            "from_at": instant_text(since.at),
-        }
-        if work.references:
-            selects.append(_REFERENCED_CHANGED)
-            parameters["references"] = list(work.references)
-            parameters["since_computation"] = since.computation_id
+    def _look_up(self, batch: Sequence[Reason]) -> None:
+        parameters = Parameters()
+        selects = [
+            f"SELECT {self._numbers[reason]} AS reason, user_id FROM (\n"
+            f"{reason.users(parameters.of(f'r{self._numbers[reason]}'))}\n)"
+            for reason in batch
+        ]
         union = "\nUNION ALL\n".join(selects)
-        insert = f"{_INSERT}SELECT DISTINCT {{computation_id:UInt64}}, {{scope:UInt64}}, user_id\nFROM (\n{union}\n)"
-        self._session.run(insert, parameters, segment=work.segment.slug)
+        self._session.run(
+            "INSERT INTO candidates (computation_id, reason, user_id)\n"
+            f"SELECT DISTINCT {{computation_id:UInt64}}, reason, user_id FROM (\n{union}\n)",
+            parameters.values,
+        )
 
-    def _count(self, level: Sequence[PlannedWork]) -> dict[int, int]:
-        columns = ", ".join(f"uniqExactIf(user_id, scope IN ({_listed(self.scopes(work))}))" for work in level)
-        sql = f"SELECT {columns} FROM candidates WHERE computation_id = {{computation_id:UInt64}}"
+    def _count(self, level: Sequence[PlannedWork]) -> tuple[dict[int, int], int]:
+        """How many candidates each segment has, and how many have no events copied out yet."""
+        columns = [f"uniqExactIf(user_id, reason IN ({_listed(self.reason_numbers(work))}))" for work in level]
+        numbers = {number for work in level for number in self.reason_numbers(work)}
+        columns.append(f"countIf(reason IN ({_listed(sorted(numbers))}) AND {_NOT_EXTRACTED})")
+        sql = f"SELECT {', '.join(columns)} FROM candidates WHERE computation_id = {{computation_id:UInt64}}"
         (row,) = self._session.rows(sql)
-        return {work.segment.id: int(count) for work, count in zip(level, row, strict=True)}
+        counts = {work.segment.id: int(count) for work, count in zip(level, row[:-1], strict=True)}
+        return counts, int(row[-1])
 
-    def _extract(self, scopes: Iterable[int]) -> None:
-        parameters: dict[str, object] = {"scopes": sorted(set(scopes))}
+    def _extract(self, numbers: Iterable[int]) -> None:
+        parameters: dict[str, object] = {"reasons": sorted(numbers)}
         of_types = ""
         if self._event_types is not None:
             of_types = "AND event_type IN {event_types:Array(String)}"
             parameters["event_types"] = sorted(self._event_types)
-        self._session.run(_EXTRACT.format(of_types=of_types), parameters)
+        self._session.run(_EXTRACT.format(of_types=of_types, not_extracted=_NOT_EXTRACTED), parameters)
 
 
 def event_types_read(definitions: Iterable[Definition]) -> frozenset[str] | None:
@@ -137,14 +187,11 @@ def event_types_read(definitions: Iterable[Definition]) -> frozenset[str] | None
     return frozenset(found)
 
 
-def _since(work: PlannedWork) -> CommittedSegment:
+def last_computation(work: PlannedWork) -> CommittedSegment:
+    """What the delta starts from. Raises ValueError when there is none, which the plan rules out."""
     if work.since is None:
         raise ValueError(f"segment {work.segment.slug} was never computed; it has no delta")
     return work.since
-
-
-def _baseline(since: CommittedSegment) -> tuple[int, object]:
-    return since.watermark_block, since.watermark_at
 
 
 def _listed(numbers: Iterable[int]) -> str:

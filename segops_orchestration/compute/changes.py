@@ -60,10 +60,10 @@ def stage_full(session: ComputeSession, work: PlannedWork, resolver: Resolver, b
     )
 
 
-def stage_delta(session: ComputeSession, work: PlannedWork, resolver: Resolver, scopes: Sequence[int]) -> int:
-    """The same for the candidates in ``scopes`` alone."""
+def stage_delta(session: ComputeSession, work: PlannedWork, resolver: Resolver, reasons: Sequence[int]) -> int:
+    """The same for the candidates that ``reasons`` number, alone."""
     query = compile_members(work.definition, CANDIDATES, resolver.id)
-    return _stage(session, work, query, CANDIDATES, {"scopes": list(scopes)})
+    return _stage(session, work, query, CANDIDATES, {"reasons": list(reasons)})
 
 
 def _stage(

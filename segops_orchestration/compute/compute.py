@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from segops_orchestration.catalog.catalog import Catalog
-from segops_orchestration.catalog.records import Computation, Mode
+from segops_orchestration.catalog.records import CommittedCounts, Computation, Mode, StagedCounts
 from segops_orchestration.compute.candidates import Candidates, event_types_read
 from segops_orchestration.compute.changes import (
     apply_changes,
@@ -21,12 +22,15 @@ from segops_orchestration.compute.lease import LEASE_SECONDS, HeldLease
 from segops_orchestration.compute.plan import PlannedWork, Resolver, Watermark, plan_work
 from segops_orchestration.compute.recovery import recover
 from segops_orchestration.compute.result import ComputationResult, SegmentResult
-from segops_orchestration.compute.scratch import drop_scratch
+from segops_orchestration.compute.scratch import empty_scratch
 from segops_orchestration.compute.session import USERS_PER_BUCKET, ComputeSession
 from segops_orchestration.errors import SegOpsError
 from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse
 
 Progress = Callable[[SegmentResult], None]
+
+# The statements of a delta are small, and most of their time is planning: several go to the server at once.
+DELTA_WORKERS = 4
 
 
 def compute(
@@ -149,19 +153,23 @@ class _Execution:
         except SegOpsError as error:
             self._give_up(error)
             raise
-        drop_scratch(self._session.warehouse)
+        if any(work.mode == "delta" for level in levels for work in level):
+            empty_scratch(self._session.warehouse)
         self._catalog.finish_computation(self._computation.id, "succeeded", lease=self._held.lease)
         return results
 
     def _run(self, levels: Sequence[Sequence[PlannedWork]]) -> list[SegmentResult]:
         deltas = [work.definition for level in levels for work in level if work.mode == "delta"]
-        candidates = Candidates(self._session, event_types_read(deltas))
         buckets = self._buckets() if len(deltas) < sum(map(len, levels)) else 1
         results: list[SegmentResult] = []
-        for level in levels:
-            staged = [self._stage_full(work, buckets) for work in level if work.mode == "full"]
-            staged += self._stage_deltas([work for work in level if work.mode == "delta"], candidates)
-            results += self._commit(staged)
+        with ThreadPoolExecutor(DELTA_WORKERS) as workers:
+            candidates = Candidates(self._session, workers, event_types_read(deltas))
+            for level in levels:
+                staged = [self._stage_full(work, buckets) for work in level if work.mode == "full"]
+                work_by_delta = [work for work in level if work.mode == "delta"]
+                if work_by_delta:
+                    staged += self._stage_deltas(work_by_delta, candidates, workers)
+                results += self._commit(staged)
         return results
 
     def _buckets(self) -> int:
@@ -173,68 +181,67 @@ class _Execution:
         rows_read = stage_full(self._session, work, self._resolver, buckets)
         return _Staged(work, None, rows_read, _since(started))
 
-    def _stage_deltas(self, level: Sequence[PlannedWork], candidates: Candidates) -> list[_Staged]:
-        if not level:
-            return []
+    def _stage_deltas(self, level: Sequence[PlannedWork], candidates: Candidates, workers: Executor) -> list[_Staged]:
         counts = candidates.find(level)
-        return [self._stage_delta(work, counts[work.segment.id], candidates.scopes(work)) for work in level]
 
-    def _stage_delta(self, work: PlannedWork, candidates: int, scopes: list[int]) -> _Staged:
-        started = time.monotonic()
-        rows_read = 0
-        if candidates:
-            rows_read = stage_delta(self._session, work, self._resolver, scopes)
-        return _Staged(work, candidates, rows_read, _since(started))
+        def stage(work: PlannedWork) -> _Staged:
+            started = time.monotonic()
+            rows_read = 0
+            if counts[work.segment.id]:
+                rows_read = stage_delta(self._session, work, self._resolver, candidates.reason_numbers(work))
+            return _Staged(work, counts[work.segment.id], rows_read, _since(started))
+
+        return list(workers.map(stage, level))
 
     def _commit(self, level: Sequence[_Staged]) -> list[SegmentResult]:
-        segment_ids = [staged.work.segment.id for staged in level]
-        changes = count_changes(self._session, segment_ids)
-        for staged in level:
-            entered, exited = changes.get(staged.work.segment.id, (0, 0))
-            self._catalog.mark_staged(
-                self._computation.id,
-                staged.work.segment.id,
-                candidates=staged.candidates,
-                entered=entered,
-                exited=exited,
-                rows_read=staged.rows_read,
-                lease=self._held.lease,
-            )
-        if changes:
-            apply_changes(self._session, sorted(changes))
-        members = count_members(self._session, segment_ids)
-        return [
-            self._commit_one(
-                staged, members.get(staged.work.segment.id, 0), *changes.get(staged.work.segment.id, (0, 0))
-            )
-            for staged in level
-        ]
-
-    def _commit_one(self, staged: _Staged, members: int, entered: int, exited: int) -> SegmentResult:
-        segment = staged.work.segment
-        self._catalog.commit_segment(
+        evaluated = [staged.work.segment.id for staged in level if staged.candidates != 0]
+        changes = count_changes(self._session, evaluated) if evaluated else {}
+        results = [self._result(staged, *changes.get(staged.work.segment.id, (0, 0))) for staged in level]
+        self._catalog.mark_staged(
             self._computation.id,
-            segment.id,
-            members=members,
-            milliseconds=staged.milliseconds,
+            [
+                StagedCounts(result.segment_id, result.candidates, result.entered, result.exited, result.rows_read)
+                for result in results
+            ],
             lease=self._held.lease,
         )
-        result = SegmentResult(
+        if changes:
+            apply_changes(self._session, sorted(changes))
+        results = self._with_members(results)
+        self._catalog.commit_segments(
+            self._computation.id,
+            [CommittedCounts(result.segment_id, result.members, result.milliseconds) for result in results],
+            lease=self._held.lease,
+        )
+        if self._progress is not None:
+            for result in results:
+                self._progress(result)
+        return results
+
+    def _with_members(self, results: Sequence[SegmentResult]) -> list[SegmentResult]:
+        """A full computation counts; a delta adds up, because its changes are exactly what was applied."""
+        full = [result.segment_id for result in results if result.mode == "full"]
+        counted = count_members(self._session, full) if full else {}
+        return [
+            replace(result, members=counted.get(result.segment_id, 0)) if result.mode == "full" else result
+            for result in results
+        ]
+
+    def _result(self, staged: _Staged, entered: int, exited: int) -> SegmentResult:
+        segment, since = staged.work.segment, staged.work.since
+        return SegmentResult(
             segment_id=segment.id,
             slug=segment.slug,
             version=segment.version,
             mode=staged.work.mode,
             reason=staged.work.reason,
-            members=members,
+            members=(since.members if since else 0) + entered - exited,
             entered=entered,
             exited=exited,
             candidates=staged.candidates,
             milliseconds=staged.milliseconds,
             rows_read=staged.rows_read,
         )
-        if self._progress is not None:
-            self._progress(result)
-        return result
 
     def _give_up(self, error: SegOpsError) -> None:
         """Leave things tidy if that is still possible; if not, the next computation does it."""

@@ -31,14 +31,10 @@ def iter_members(
     Raises:
         WarehouseError: ClickHouse refused, or the result broke off.
     """
-    where = ["segment_id = {segment_id:UInt64}"]
-    parameters: dict[str, object] = {"segment_id": segment_id}
-    if after is not None:
-        where.append("user_id > {after:String}")
-        parameters["after"] = after
+    where, parameters = _those(segment_id, after)
     sql = (
         "SELECT user_id, toUnixTimestamp64Milli(computed_at) FROM segment_memberships FINAL"
-        f" WHERE {' AND '.join(where)} ORDER BY user_id"
+        f" WHERE {where} ORDER BY user_id"
     )
     if limit is not None:
         sql += " LIMIT {limit:UInt64}"
@@ -50,17 +46,25 @@ def iter_members(
             yield Member(user_id, _EPOCH + timedelta(milliseconds=milliseconds))
 
 
-def count_members(tenant_warehouse: TenantWarehouse, segment_id: int) -> int:
-    """How many users are in the segment.
+def count_members(tenant_warehouse: TenantWarehouse, segment_id: int, *, after: str | None = None) -> int:
+    """How many users are in the segment; with ``after``, how many of them come behind that user id.
 
     Raises:
         WarehouseError: ClickHouse refused.
     """
-    ((count,),) = tenant_warehouse.query(
-        "SELECT count() FROM segment_memberships FINAL WHERE segment_id = {segment_id:UInt64}",
-        {"segment_id": segment_id},
-    ).result_rows
+    where, parameters = _those(segment_id, after)
+    sql = f"SELECT count() FROM segment_memberships FINAL WHERE {where}"
+    ((count,),) = tenant_warehouse.query(sql, parameters).result_rows
     return int(count)
+
+
+def _those(segment_id: int, after: str | None) -> tuple[str, dict[str, object]]:
+    if after is None:
+        return "segment_id = {segment_id:UInt64}", {"segment_id": segment_id}
+    return (
+        "segment_id = {segment_id:UInt64} AND user_id > {after:String}",
+        {"segment_id": segment_id, "after": after},
+    )
 
 
 def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from segops_orchestration.catalog.catalog import Catalog
-from segops_orchestration.catalog.records import Lease, UnfinishedSegment
+from segops_orchestration.catalog.records import CommittedCounts, Lease, UnfinishedSegment
 from segops_orchestration.compute.changes import apply_changes, count_members, forget_changes
-from segops_orchestration.compute.scratch import drop_scratch
 from segops_orchestration.compute.session import ComputeSession
 from segops_orchestration.warehouse.client import TenantWarehouse
 
@@ -25,11 +24,11 @@ def recover(catalog: Catalog, warehouse: TenantWarehouse, lease: Lease) -> None:
         else:
             forget_changes(session, [unfinished.segment_id])
             catalog.abandon_segment(unfinished.computation_id, unfinished.segment_id, lease=lease)
-    drop_scratch(warehouse)
 
 
 def _complete(catalog: Catalog, session: ComputeSession, unfinished: UnfinishedSegment, lease: Lease) -> None:
     segment_id = unfinished.segment_id
     apply_changes(session, [segment_id])
     members = count_members(session, [segment_id]).get(segment_id, 0)
-    catalog.commit_segment(unfinished.computation_id, segment_id, members=members, milliseconds=0, lease=lease)
+    counts = CommittedCounts(segment_id, members=members, milliseconds=0)
+    catalog.commit_segments(unfinished.computation_id, [counts], lease=lease)

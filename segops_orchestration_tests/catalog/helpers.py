@@ -6,7 +6,14 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from segops_orchestration.catalog.catalog import Catalog
-from segops_orchestration.catalog.records import Computation, Mode, PlannedSegment, Segment
+from segops_orchestration.catalog.records import (
+    CommittedCounts,
+    Computation,
+    Mode,
+    PlannedSegment,
+    Segment,
+    StagedCounts,
+)
 from segops_orchestration.dsl.parse import parse_definition
 from segops_orchestration.dsl.segment_file import SegmentDocument
 
@@ -64,9 +71,9 @@ def begin(
 
 
 def stage(catalog: Catalog, computation: Computation, segment: Segment) -> None:
-    catalog.mark_staged(computation.id, segment.id, candidates=10, entered=3, exited=1, rows_read=1000)
+    catalog.mark_staged(computation.id, [StagedCounts(segment.id, candidates=10, entered=3, exited=1, rows_read=1000)])
 
 
 def commit(catalog: Catalog, computation: Computation, segment: Segment, members: int = 3) -> None:
     stage(catalog, computation, segment)
-    catalog.commit_segment(computation.id, segment.id, members=members, milliseconds=40)
+    catalog.commit_segments(computation.id, [CommittedCounts(segment.id, members=members, milliseconds=40)])

@@ -6,7 +6,7 @@ import pytest
 
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.leases import LeaseLost
-from segops_orchestration.catalog.records import PlannedSegment
+from segops_orchestration.catalog.records import CommittedCounts, PlannedSegment
 from segops_orchestration.errors import NotFound, TenantBusy
 from segops_orchestration.settings import Settings
 from segops_orchestration_tests.catalog.helpers import NOON, Clock, begin, document, save, stage
@@ -111,7 +111,7 @@ def test_the_ledger_refuses_writes_under_a_lost_lease(acme: Catalog, clock: Cloc
     acme.acquire_lease("acme", "host:2")
 
     with pytest.raises(LeaseLost):
-        acme.commit_segment(computation.id, vip.id, members=1, milliseconds=1, lease=lost)
+        acme.commit_segments(computation.id, [CommittedCounts(vip.id, members=1, milliseconds=1)], lease=lost)
     with pytest.raises(LeaseLost):
         acme.finish_computation(computation.id, "succeeded", lease=lost)
     with pytest.raises(LeaseLost):

@@ -5,7 +5,7 @@ from datetime import timedelta, timezone
 import pytest
 
 from segops_orchestration.catalog.catalog import Catalog
-from segops_orchestration.catalog.records import PlannedSegment
+from segops_orchestration.catalog.records import CommittedCounts, PlannedSegment, StagedCounts
 from segops_orchestration.errors import Conflict, NotFound
 from segops_orchestration_tests.catalog.helpers import NOON, Clock, begin, commit, document, save, stage
 
@@ -75,9 +75,9 @@ def test_membership_versions_grow_though_the_clock_stands_or_steps_back(acme: Ca
 def test_a_committed_segment_shows_what_was_counted(acme: Catalog, clock: Clock) -> None:
     [vip] = save(acme, document("vip"))
     computation = begin(acme, vip)
-    acme.mark_staged(computation.id, vip.id, candidates=10, entered=3, exited=1, rows_read=2**33)
+    acme.mark_staged(computation.id, [StagedCounts(vip.id, candidates=10, entered=3, exited=1, rows_read=2**33)])
     clock.move(5)
-    acme.commit_segment(computation.id, vip.id, members=42, milliseconds=40)
+    acme.commit_segments(computation.id, [CommittedCounts(vip.id, members=42, milliseconds=40)])
     finished = acme.finish_computation(computation.id, "succeeded")
 
     [part] = finished.segments
@@ -92,7 +92,7 @@ def test_a_segment_is_not_committed_before_its_changes_are_staged(acme: Catalog)
     computation = begin(acme, vip)
 
     with pytest.raises(Conflict, match="is planned and cannot become committed"):
-        acme.commit_segment(computation.id, vip.id, members=1, milliseconds=1)
+        acme.commit_segments(computation.id, [CommittedCounts(vip.id, members=1, milliseconds=1)])
 
     assert acme.committed_state("acme") == {}
 
@@ -100,9 +100,9 @@ def test_a_segment_is_not_committed_before_its_changes_are_staged(acme: Catalog)
 def test_staging_again_replaces_the_counts(acme: Catalog) -> None:
     [vip] = save(acme, document("vip"))
     computation = begin(acme, vip)
-    acme.mark_staged(computation.id, vip.id, candidates=1, entered=1, exited=1, rows_read=1)
+    acme.mark_staged(computation.id, [StagedCounts(vip.id, candidates=1, entered=1, exited=1, rows_read=1)])
 
-    acme.mark_staged(computation.id, vip.id, candidates=9, entered=8, exited=7, rows_read=None)
+    acme.mark_staged(computation.id, [StagedCounts(vip.id, candidates=9, entered=8, exited=7, rows_read=None)])
 
     [part] = acme.list_computations("acme")[0].segments
     assert (part.candidates, part.entered, part.exited, part.rows_read) == (9, 8, 7, None)
@@ -118,7 +118,7 @@ def test_what_is_committed_stays_committed(acme: Catalog) -> None:
     with pytest.raises(Conflict, match="is committed"):
         acme.abandon_segment(computation.id, vip.id)
     with pytest.raises(Conflict, match="is committed"):
-        acme.commit_segment(computation.id, vip.id, members=1, milliseconds=1)
+        acme.commit_segments(computation.id, [CommittedCounts(vip.id, members=1, milliseconds=1)])
 
 
 def test_what_is_abandoned_stays_abandoned(acme: Catalog) -> None:
@@ -139,7 +139,7 @@ def test_members_never_go_back_to_an_earlier_computation(acme: Catalog) -> None:
     commit(acme, later, vip, members=5)
 
     with pytest.raises(Conflict, match=f"holds the members of computation {later.id}"):
-        acme.commit_segment(earlier.id, vip.id, members=4, milliseconds=1)
+        acme.commit_segments(earlier.id, [CommittedCounts(vip.id, members=4, milliseconds=1)])
 
     assert acme.committed_state("acme")[vip.id].members == 5
 

@@ -23,16 +23,16 @@ ENGINE = MergeTree
 ORDER BY (segment_id, computation_id, user_id);
 
 -- Whom a delta has to look at, and copies of their events: a scratch partition per computation, dropped when it is
--- over. A scope is a set of candidates that several segments can share.
+-- over. A reason numbers one way to become a candidate; segments share the reasons that they have in common.
 CREATE TABLE IF NOT EXISTS candidates
 (
     computation_id UInt64,
-    scope UInt64,
+    reason UInt64,
     user_id String
 )
 ENGINE = MergeTree
 PARTITION BY computation_id
-ORDER BY (scope, user_id);
+ORDER BY (reason, user_id);
 
 CREATE TABLE IF NOT EXISTS candidate_events
 (
