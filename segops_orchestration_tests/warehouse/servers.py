@@ -35,6 +35,10 @@ class Server:
         """kill -9."""
         os.kill(self.endpoint.pid, signal.SIGKILL)
 
+    def forget_peak(self) -> None:
+        """Let the peak of resident memory start anew (see proc_pid_clear_refs(5))."""
+        Path(f"/proc/{self.endpoint.pid}/clear_refs").write_text("5")
+
     def memory(self, field: str) -> int:
         """Bytes of a field of /proc/PID/status: ``VmHWM`` is the peak of resident memory."""
         for line in Path(f"/proc/{self.endpoint.pid}/status").read_text().splitlines():

@@ -163,7 +163,7 @@ def test_statements_without_stream_answer_too(client: Client) -> None:
     assert client.query("SHOW TABLES").result_rows == [("t",)]
     assert client.query("DESCRIBE TABLE t").result_rows[0][:2] == ("a", "UInt8")
     assert client.query("EXISTS TABLE t").result_rows == [(1,)]
-    assert "ReadFromSystemOne" in client.command("EXPLAIN SELECT 1")
+    assert "ReadFromSystemOne" in str(client.command("EXPLAIN SELECT 1"))
 
 
 def test_a_command_reports_what_it_read_and_wrote(client: Client) -> None:

@@ -27,6 +27,7 @@ from segops_orchestration.settings import Settings
 from segops_orchestration.warehouse.embedded.memory import memory_limit
 from segops_orchestration.warehouse.embedded.proof import ping_proof
 
+_MODULE = "segops_orchestration.warehouse.embedded"
 _START_SECONDS = 60.0
 _PING_SECONDS = 5.0
 _POLL_SECONDS = 0.02
@@ -86,6 +87,11 @@ class Files:
     def lock(self) -> Path:
         """Held while a server is started or stopped."""
         return self.directory / "start.lock"
+
+    @property
+    def owner_lock(self) -> Path:
+        """Held by the server for as long as it lives."""
+        return self.directory / "server.lock"
 
     @property
     def log(self) -> Path:
@@ -181,7 +187,10 @@ def _only_embedded(settings: Settings) -> None:
 def _locked(files: Files) -> AbstractContextManager[object]:
     from filelock import FileLock, Timeout
 
-    files.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        files.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise WarehouseError(f"{files.directory}: cannot be created: {error.strerror}") from error
     lock = FileLock(files.lock, timeout=_START_SECONDS + DRAIN_SECONDS + _GRACE_SECONDS)
     try:
         return lock.acquire()
@@ -207,7 +216,32 @@ def _is_alive(pid: int) -> bool:
         return False
 
 
+def _is_a_server(pid: int) -> bool:
+    import psutil
+
+    try:
+        return _MODULE in psutil.Process(pid).cmdline()
+    except psutil.Error:
+        return False
+
+
 def _proves_itself(endpoint: Endpoint) -> bool:
+    """Ask for the proof, patiently: a server whose threads are all busy answers late, and is the one all the same.
+
+    Raises:
+        WarehouseError: somebody listens and says nothing.
+    """
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            return _ping(endpoint)
+        except TimeoutError:
+            if not _is_a_server(endpoint.pid):
+                return False
+    raise WarehouseError(f"the warehouse at {endpoint!r} does not answer; is it overloaded?")
+
+
+def _ping(endpoint: Endpoint) -> bool:
     nonce = secrets.token_hex(16)
     connection = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=_PING_SECONDS)
     try:
@@ -215,6 +249,8 @@ def _proves_itself(endpoint: Endpoint) -> bool:
         response = connection.getresponse()
         response.read()
         given = response.headers.get("X-SegOps-Proof", "")
+    except TimeoutError:
+        raise
     except (OSError, http.client.HTTPException):
         return False
     finally:
@@ -241,7 +277,7 @@ def _start(settings: Settings, files: Files) -> Endpoint:
     log_start = files.log.stat().st_size if files.log.exists() else 0
     with files.log.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "segops_orchestration.warehouse.embedded", str(settings.warehouse_dir)],
+            [sys.executable, "-m", _MODULE, str(settings.warehouse_dir)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -252,7 +288,8 @@ def _start(settings: Settings, files: Files) -> Endpoint:
         )
     # It outlives us or we outlive it; either way nothing of it stays behind in the process table.
     threading.Thread(target=process.wait, name="reap-warehouse", daemon=True).start()
-    deadline = time.monotonic() + _START_SECONDS
+    # A predecessor may still be draining.
+    deadline = time.monotonic() + _START_SECONDS + DRAIN_SECONDS
     while time.monotonic() < deadline and _is_alive(process.pid):
         if (endpoint := find_running(files)) is not None:
             return endpoint
