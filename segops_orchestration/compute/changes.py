@@ -6,10 +6,11 @@ applying it can be repeated after a crash with the same outcome, and no change i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from segops_orchestration.compiler.segment import CompiledQuery, compile_members
+from segops_orchestration.compiler.segment import CompiledQuery, compile_members, compile_predicate, with_sets
 from segops_orchestration.compiler.source import CANDIDATES, EVERYONE, ONE_BUCKET, Source
+from segops_orchestration.compiler.sql import indent
 from segops_orchestration.compute.plan import PlannedWork, Resolver
 from segops_orchestration.compute.session import ComputeSession
 
@@ -30,6 +31,29 @@ FROM (
   GROUP BY user_id
 )
 WHERE is_in != was"""
+
+# Evaluates several segments for each candidate at once: planning a statement takes longer than running it.
+_STAGE_DELTA = """INSERT INTO membership_changes (segment_id, computation_id, user_id, change, computed_at)
+{sets}SELECT
+  answer.1 AS segment_id, {{computation_id:UInt64}}, user_id, if(answer.3, 'entered', 'exited'),
+  {{at:DateTime64(3, 'UTC')}}
+FROM (
+  SELECT user_id, arrayJoin([
+{answers}
+  ]) AS answer
+  FROM (
+    SELECT user_id, groupUniqArray(reason) AS reasons FROM candidates
+    WHERE computation_id = {{computation_id:UInt64}} AND reason IN {{reasons:Array(UInt64)}}
+    GROUP BY user_id
+  )
+  WHERE user_id IN (
+{universe}
+  )
+)
+WHERE answer.2 AND answer.3 != ((answer.1, user_id) IN (
+  SELECT segment_id, user_id FROM segment_memberships FINAL
+  WHERE segment_id IN {{segment_ids:Array(UInt64)}} AND {is_candidate}
+))"""
 
 _APPLY = """INSERT INTO segment_memberships (segment_id, user_id, computed_at, version, is_deleted)
 SELECT segment_id, user_id, computed_at, {membership_version:UInt64}, change = 'exited'
@@ -60,10 +84,26 @@ def stage_full(session: ComputeSession, work: PlannedWork, resolver: Resolver, b
     )
 
 
-def stage_delta(session: ComputeSession, work: PlannedWork, resolver: Resolver, reasons: Sequence[int]) -> int:
-    """The same for the candidates that ``reasons`` number, alone."""
-    query = compile_members(work.definition, CANDIDATES, resolver.id)
-    return _stage(session, work, query, CANDIDATES, {"reasons": list(reasons)})
+def stage_deltas(session: ComputeSession, reasons: Mapping[PlannedWork, Sequence[int]], resolver: Resolver) -> int:
+    """The same for several segments, and for the candidates alone that each segment's ``reasons`` number."""
+    sets: list[str] = []
+    answers: list[str] = []
+    parameters: dict[str, object] = {}
+    for work, numbers in reasons.items():
+        compiled = compile_predicate(work.definition, CANDIDATES, resolver.id, prefix=f"s{work.segment.id}_")
+        sets += compiled.sets
+        parameters.update(compiled.parameters)
+        is_candidate = f"hasAny(reasons, [{', '.join(map(str, numbers))}])"
+        answers.append(f"({work.segment.id}, {is_candidate}, {compiled.predicate})")
+    parameters["reasons"] = sorted({number for numbers in reasons.values() for number in numbers})
+    parameters["segment_ids"] = [work.segment.id for work in reasons]
+    sql = _STAGE_DELTA.format(
+        sets=with_sets(sets),
+        answers=indent(indent(",\n".join(answers))),
+        universe=indent(indent(CANDIDATES.universe)),
+        is_candidate=" AND ".join(CANDIDATES.user_filters),
+    )
+    return session.run(sql, parameters)
 
 
 def _stage(

@@ -15,7 +15,7 @@ from segops_orchestration.compute.changes import (
     apply_changes,
     count_changes,
     count_members,
-    stage_delta,
+    stage_deltas,
     stage_full,
 )
 from segops_orchestration.compute.lease import LEASE_SECONDS, HeldLease
@@ -29,7 +29,9 @@ from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse
 
 Progress = Callable[[SegmentResult], None]
 
-# The statements of a delta are small, and most of their time is planning: several go to the server at once.
+# The statements of a delta are small and most of their time is planning: one evaluates several segments, and several
+# go to the server at once.
+DELTA_BATCH = 10
 DELTA_WORKERS = 4
 
 
@@ -183,15 +185,18 @@ class _Execution:
 
     def _stage_deltas(self, level: Sequence[PlannedWork], candidates: Candidates, workers: Executor) -> list[_Staged]:
         counts = candidates.find(level)
+        idle = [_Staged(work, 0, 0, 0) for work in level if not counts[work.segment.id]]
+        busy = [work for work in level if counts[work.segment.id]]
+        batches = [busy[start : start + DELTA_BATCH] for start in range(0, len(busy), DELTA_BATCH)]
 
-        def stage(work: PlannedWork) -> _Staged:
+        def stage(batch: Sequence[PlannedWork]) -> list[_Staged]:
             started = time.monotonic()
-            rows_read = 0
-            if counts[work.segment.id]:
-                rows_read = stage_delta(self._session, work, self._resolver, candidates.reason_numbers(work))
-            return _Staged(work, counts[work.segment.id], rows_read, _since(started))
+            reasons = {work: candidates.reason_numbers(work) for work in batch}
+            rows_read = stage_deltas(self._session, reasons, self._resolver) // len(batch)
+            milliseconds = _since(started) // len(batch)
+            return [_Staged(work, counts[work.segment.id], rows_read, milliseconds) for work in batch]
 
-        return list(workers.map(stage, level))
+        return idle + [staged for batch in workers.map(stage, batches) for staged in batch]
 
     def _commit(self, level: Sequence[_Staged]) -> list[SegmentResult]:
         evaluated = [staged.work.segment.id for staged in level if staged.candidates != 0]

@@ -25,7 +25,7 @@ class Watermark:
     at: datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class PlannedWork:
     """One segment to compute. ``since`` is its last committed computation, None when there is none."""
 

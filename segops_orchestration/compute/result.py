@@ -16,8 +16,8 @@ class SegmentResult:
     Attributes:
         mode: how it was computed; ``reason`` says why it went full although a delta was asked for.
         candidates: how many users were evaluated; None in a full computation, which evaluates everyone.
-        milliseconds: time spent on this segment's queries.
-        rows_read: rows that ClickHouse read for it, as the server reports them.
+        milliseconds: time spent on this segment's queries; rows_read: rows that ClickHouse read for them. A delta
+            evaluates several segments in one statement, each then bears an equal share.
     """
 
     segment_id: int
