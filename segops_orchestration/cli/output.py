@@ -14,6 +14,8 @@ import click
 
 from segops_orchestration.errors import SegOpsError
 
+_PIPE_WIDTH = 100_000
+
 json_option: Callable[[Callable[..., Any]], Callable[..., Any]] = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON document instead of a table."
 )
@@ -49,11 +51,13 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for index, name in enumerate(columns):
         numeric = any(isinstance(row[index], int | float) for row in body)
-        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
+        # On a narrow terminal text goes on in the next line; nothing is cut off.
+        table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric, overflow="fold")
     for row in body:
         table.add_row(*[Text(_cell(value)) for value in row])
     # A pipe has no width: let rows be as long as they are there, so that grep and cut see whole lines.
-    Console(soft_wrap=not sys.stdout.isatty(), highlight=False).print(table)
+    width = None if sys.stdout.isatty() else _PIPE_WIDTH
+    Console(width=width, highlight=False).print(table)
 
 
 def _cell(value: object) -> str:

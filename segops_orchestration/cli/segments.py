@@ -13,6 +13,7 @@ import click
 
 from segops_orchestration.cli.output import format_instant, json_option, print_json, print_table
 from segops_orchestration.cli.segment_files import read_segment_files
+from segops_orchestration.cli.segment_sql import sql
 from segops_orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _paths_argument = click.argument(
 
 @click.group()
 def command() -> None:
-    """Validate, apply, list, show and archive segments.
+    """Validate, apply, list, show, compile and archive segments.
 
     A segment is a YAML or JSON file with slug, name, description and definition. Keep them in version control;
     `apply` makes the catalogue hold what the files say.
@@ -41,6 +42,9 @@ def command() -> None:
     \b
       segops segments apply acme vip.yaml
     """
+
+
+command.add_command(sql)
 
 
 @command.command()

@@ -14,6 +14,7 @@ from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.cli.main import main
 from segops_orchestration.settings import Settings
 from segops_orchestration.warehouse.client import Warehouse
+from segops_orchestration_tests.cli.shop import Shop
 
 
 @dataclass(frozen=True)
@@ -68,3 +69,10 @@ def slug(warehouse: Warehouse) -> Iterator[str]:
     name = f"t_{secrets.token_hex(6)}"
     yield name
     warehouse.tenant(name).drop()
+
+
+@pytest.fixture
+def shop(segops: Segops, catalog: Catalog, warehouse: Warehouse, slug: str) -> Shop:
+    """A tenant with its database, and nothing in it yet."""
+    assert segops("tenants", "create", slug).exit_code == 0
+    return Shop(slug, catalog, warehouse.tenant(slug))
