@@ -1,0 +1,28 @@
+"""The code location: wiring, nothing else."""
+
+import dagster as dg
+
+from segops_orchestration.defs import checks, exports, jobs, memberships, schedules, sensors
+from segops_orchestration.defs.resources import SegOpsResource
+
+defs = dg.Definitions(
+    assets=[
+        memberships.events,
+        memberships.user_properties,
+        memberships.segment_memberships,
+        memberships.segments,
+        exports.segment_exports,
+    ],
+    asset_checks=[checks.stale_tenants, checks.delta_equals_full],
+    jobs=[jobs.recompute, jobs.tenant_checks, jobs.purge_old_runs],
+    schedules=[
+        schedules.clock_tick,
+        schedules.full_reconciliation,
+        schedules.hourly_checks,
+        schedules.run_history_cleanup,
+    ],
+    sensors=[sensors.new_events],
+    resources={"segops": SegOpsResource()},
+    # One step after another in the run's own process: another process a step would cost seconds each.
+    executor=dg.in_process_executor,
+)

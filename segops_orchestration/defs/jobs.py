@@ -1,0 +1,76 @@
+"""Jobs: what sensors and schedules launch."""
+
+from datetime import UTC, datetime, timedelta
+
+import dagster as dg
+from pydantic import Field
+
+from segops_orchestration.defs.exports import ExportsConfig
+from segops_orchestration.defs.memberships import ComputeMode, MembershipsConfig
+from segops_orchestration.defs.partitions import tenant_partitions
+
+TENANT_TAG = "segops/tenant"
+MODE_TAG = "segops/mode"
+RUNS_KEPT_DAYS = 30
+
+FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+
+recompute = dg.define_asset_job(
+    "recompute",
+    selection=dg.AssetSelection.assets("segment_memberships", "segment_exports"),
+    partitions_def=tenant_partitions,
+    description="Compute the memberships of a tenant, in full unless the run config says delta, and export them.",
+)
+
+tenant_checks = dg.define_asset_job(
+    "tenant_checks",
+    selection=dg.AssetSelection.checks(
+        dg.AssetCheckKey(dg.AssetKey("segment_memberships"), "stale_tenants"),
+        dg.AssetCheckKey(dg.AssetKey("segment_memberships"), "delta_equals_full"),
+    ),
+    description="Look for tenants that fall behind, and verify a sample of stored members.",
+)
+
+
+def recompute_request(
+    tenant: str, mode: ComputeMode, *, run_key: str | None = None, tags: dict[str, str] | None = None
+) -> dg.RunRequest:
+    """Ask for a run of ``recompute`` for one tenant. A delta run writes only the files that changed."""
+    config = dg.RunConfig(
+        ops={
+            "segment_memberships": MembershipsConfig(mode=mode),
+            "segment_exports": ExportsConfig(only_changed=mode is ComputeMode.delta),
+        }
+    )
+    return dg.RunRequest(
+        run_key=run_key,
+        partition_key=tenant,
+        run_config=config,
+        tags={TENANT_TAG: tenant, MODE_TAG: mode.value, **(tags or {})},
+    )
+
+
+class PurgeConfig(dg.Config):
+    """Run config of ``purge_old_runs``."""
+
+    days: int = Field(default=RUNS_KEPT_DAYS, ge=1, description="Runs that ended longer ago are deleted.")
+    limit: int = Field(default=500, ge=1, description="Delete no more than this many; the next night goes on.")
+
+
+@dg.op
+def delete_old_runs(context: dg.OpExecutionContext, config: PurgeConfig) -> None:
+    """Delete runs that ended long ago, oldest first, with their events.
+
+    A tenant's newest materializations are never among them as long as the nightly reconciliation runs.
+    """
+    before = datetime.now(UTC) - timedelta(days=config.days)
+    old = dg.RunsFilter(statuses=list(FINISHED), created_before=before)
+    records = context.instance.get_run_records(old, limit=config.limit, ascending=True)
+    for record in records:
+        context.instance.delete_run(record.dagster_run.run_id)
+    context.log.info("deleted %d runs from before %s", len(records), before.isoformat(timespec="seconds"))
+
+
+@dg.job(description="Keep Dagster's history small. Ticks are purged by `retention` in dagster.yaml.")
+def purge_old_runs() -> None:
+    delete_old_runs()
