@@ -39,7 +39,8 @@ class DemoFiles:
     Attributes:
         history: purchases up to and including ``cut``: customer_id, date, quantity, total.
         latest: the purchases after it, same columns.
-        customers: one row a customer, dated at the first purchase: customer_id, date, cohort, first_order_total.
+        customers: one row a customer, dated at the first purchase: customer_id, date, cohort, first_order_total. The
+            cohort is the month of the first purchase as in the source, 1997-01 to 1997-03: a label does not move.
         shift_days: days by which every date was moved.
         cut: last day of the history.
     """
@@ -87,7 +88,8 @@ def write_demo_files(directory: Path, today: date | None = None) -> DemoFiles:
     columns = ("customer_id", "date", "quantity", "total")
     _write(written.history, columns, (_row(each) for each in purchases if each.day <= cut))
     _write(written.latest, columns, (_row(each) for each in purchases if each.day > cut))
-    _write(written.customers, ("customer_id", "date", "cohort", "first_order_total"), _first_orders(purchases))
+    columns = ("customer_id", "date", "cohort", "first_order_total")
+    _write(written.customers, columns, _first_orders(purchases, _shift(today)))
     return written
 
 
@@ -99,12 +101,12 @@ def _row(purchase: Purchase) -> tuple[str, ...]:
     return (purchase.customer_id, purchase.day.isoformat(), purchase.quantity, purchase.total)
 
 
-def _first_orders(purchases: Iterable[Purchase]) -> Iterator[tuple[str, ...]]:
+def _first_orders(purchases: Iterable[Purchase], shift: timedelta) -> Iterator[tuple[str, ...]]:
     seen: set[str] = set()
     for each in purchases:
         if each.customer_id not in seen:
             seen.add(each.customer_id)
-            yield (each.customer_id, each.day.isoformat(), f"{each.day:%Y-%m}", each.total)
+            yield (each.customer_id, each.day.isoformat(), f"{each.day - shift:%Y-%m}", each.total)
 
 
 def _write(path: Path, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
