@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import http.client
 import io
 import socket
 from collections.abc import Callable, Iterator
@@ -201,3 +202,18 @@ def test_a_body_shorter_than_announced_stores_nothing(client: Client, endpoint: 
 
     assert answer == b""
     assert rows(client) == []
+
+
+def test_connections_that_idle_after_a_chunked_insert_hold_up_nobody(client: Client, endpoint: Endpoint) -> None:
+    path = f"/?database={client.database}&query=INSERT+INTO+t+FORMAT+CSV"
+    connections = [http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=30) for _ in range(80)]
+    for number, connection in enumerate(connections):
+        row = f"{number},a\n".encode()
+        connection.request("POST", path, body=iter([row]), headers=credentials(endpoint), encode_chunked=True)
+        assert connection.getresponse().read() == b""
+
+    assert len(rows(client)) == len(connections)
+    for connection in connections:
+        connection.request("POST", "/", body=b"SELECT 1", headers=credentials(endpoint))
+        assert connection.getresponse().read() == b"1\n"
+        connection.close()
