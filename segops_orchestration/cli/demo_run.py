@@ -178,18 +178,14 @@ class _Demo:
 
     def _launch(self, mode: Mode) -> Computation:
         """Run the Dagster job in a process of its own, as the daemon would."""
-        from segops_orchestration.cli.dagster_home import prepare_dagster_home
+        from segops_orchestration.cli.dagster_process import child_environment, write_instance_config
 
-        environment = {
-            **os.environ,
-            "DAGSTER_HOME": str(prepare_dagster_home(self._settings)),
-            "SEGOPS_HOME": str(self._settings.home),
-        }
+        write_instance_config(self._settings)
         log = self._folder / f"{mode}.log"
         with log.open("w", encoding="utf-8") as output:
             done = subprocess.run(
                 [sys.executable, "-m", "segops_orchestration.defs.launch", self._tenant, "--mode", mode],
-                env=environment, stdout=output, stderr=subprocess.STDOUT, timeout=_RUN_SECONDS, check=False,
+                env=child_environment(self._settings, os.environ), stdout=output, stderr=subprocess.STDOUT, timeout=_RUN_SECONDS, check=False,
             )  # fmt: skip
         if done.returncode:
             raise SegOpsError(f"the Dagster run failed; {log} says why")
