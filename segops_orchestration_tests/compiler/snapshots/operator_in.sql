@@ -1,0 +1,39 @@
+WITH
+-- conditions[0]: user_property
+c0 AS (
+  SELECT user_id
+  FROM (
+    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS payload
+    FROM identifications FINAL
+    WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
+    GROUP BY user_id
+  )
+  WHERE (ifNull(toDecimal128OrNull(if(match(JSONExtractString(payload, {c0_key0:String}), '^[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?$'), JSONExtractString(payload, {c0_key0:String}), ''), 9) IN arrayMap(x -> toDecimal128(x, 9), {c0_numbers:Array(String)}), false) OR JSONExtractRaw(payload, {c0_key0:String}) IN {c0_booleans:Array(String)} OR (JSONType(payload, {c0_key0:String}) = 'String' AND JSONExtractString(payload, {c0_key0:String}) IN {c0_texts:Array(String)}))
+),
+-- conditions[1]: user_property
+c1 AS (
+  SELECT user_id
+  FROM (
+    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS payload
+    FROM identifications FINAL
+    WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
+    GROUP BY user_id
+  )
+  WHERE ((JSONType(payload, {c1_key0:String}) = 'String' AND JSONExtractString(payload, {c1_key0:String}) IN {c1_texts:Array(String)}))
+)
+SELECT user_id
+FROM (
+  SELECT user_id
+  FROM users
+  GROUP BY user_id
+  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
+)
+WHERE user_id IN c0
+  OR user_id NOT IN c1
+
+-- c0_key0 = 'p'
+-- c0_numbers = ['10.000000000', '10.000000000']
+-- c0_booleans = ['true']
+-- c0_texts = ['gold']
+-- c1_key0 = 'p'
+-- c1_texts = ['silver']

@@ -1,0 +1,46 @@
+WITH
+-- conditions[0]: event_count
+c0 AS (
+  SELECT user_id
+  FROM candidate_events
+  WHERE event_type = {c0_event_type:String}
+    AND computation_id = {computation_id:UInt64}
+    AND occurred_at <= {at:DateTime64(3, 'UTC')}
+  GROUP BY user_id
+  HAVING count() >= {c0_value:UInt64}
+),
+-- conditions[1]: user_property
+c1 AS (
+  SELECT user_id
+  FROM (
+    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS payload
+    FROM (SELECT * FROM candidate_events WHERE event_type = 'context_identified')
+    WHERE computation_id = {computation_id:UInt64}
+      AND occurred_at <= {at:DateTime64(3, 'UTC')}
+    GROUP BY user_id
+  )
+  WHERE NOT (JSONType(payload, {c1_key0:String}) = 'Null')
+),
+-- conditions[2]: segment_membership
+c2 AS (
+  SELECT user_id
+  FROM segment_memberships FINAL
+  WHERE segment_id = {c2_segment_id:UInt64}
+    AND user_id IN (SELECT user_id FROM candidates WHERE computation_id = {computation_id:UInt64} AND reason IN {reasons:Array(UInt64)})
+)
+SELECT user_id
+FROM (
+  SELECT user_id
+  FROM users
+  WHERE user_id IN (SELECT user_id FROM candidates WHERE computation_id = {computation_id:UInt64} AND reason IN {reasons:Array(UInt64)})
+  GROUP BY user_id
+  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
+)
+WHERE user_id IN c0
+  AND user_id IN c1
+  AND user_id IN c2
+
+-- c0_event_type = 'order_placed'
+-- c0_value = 1
+-- c1_key0 = 'plan'
+-- c2_segment_id = 7

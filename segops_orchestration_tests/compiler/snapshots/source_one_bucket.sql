@@ -1,0 +1,46 @@
+WITH
+-- conditions[0]: event_count
+c0 AS (
+  SELECT user_id
+  FROM events FINAL
+  WHERE event_type = {c0_event_type:String}
+    AND occurred_at <= {at:DateTime64(3, 'UTC')}
+    AND cityHash64(user_id) % {buckets:UInt64} = {bucket:UInt64}
+  GROUP BY user_id
+  HAVING count() >= {c0_value:UInt64}
+),
+-- conditions[1]: user_property
+c1 AS (
+  SELECT user_id
+  FROM (
+    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS payload
+    FROM identifications FINAL
+    WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
+      AND cityHash64(user_id) % {buckets:UInt64} = {bucket:UInt64}
+    GROUP BY user_id
+  )
+  WHERE NOT (JSONType(payload, {c1_key0:String}) = 'Null')
+),
+-- conditions[2]: segment_membership
+c2 AS (
+  SELECT user_id
+  FROM segment_memberships FINAL
+  WHERE segment_id = {c2_segment_id:UInt64}
+    AND cityHash64(user_id) % {buckets:UInt64} = {bucket:UInt64}
+)
+SELECT user_id
+FROM (
+  SELECT user_id
+  FROM users
+  WHERE cityHash64(user_id) % {buckets:UInt64} = {bucket:UInt64}
+  GROUP BY user_id
+  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
+)
+WHERE user_id IN c0
+  AND user_id IN c1
+  AND user_id IN c2
+
+-- c0_event_type = 'order_placed'
+-- c0_value = 1
+-- c1_key0 = 'plan'
+-- c2_segment_id = 7
