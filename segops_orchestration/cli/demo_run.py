@@ -184,9 +184,13 @@ class _Demo:
         log = self._folder / f"{mode}.log"
         with log.open("w", encoding="utf-8") as output:
             done = subprocess.run(
-                [sys.executable, "-m", "segops_orchestration.defs.launch", self._tenant, "--mode", mode],
-                env=child_environment(self._settings, os.environ), stdout=output, stderr=subprocess.STDOUT, timeout=_RUN_SECONDS, check=False,
-            )  # fmt: skip
+                [sys.executable, "-m", "segops_orchestration.launch", self._tenant, "--mode", mode],
+                env=child_environment(self._settings, os.environ),
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=_RUN_SECONDS,
+                check=False,
+            )
         if done.returncode:
             raise SegOpsError(f"the Dagster run failed; {log} says why")
         return self._catalog.list_computations(self._tenant, limit=1)[0]

@@ -1,4 +1,4 @@
-"""``python -m segops_orchestration.defs.launch TENANT``: run the job ``recompute`` for one tenant here and now.
+"""``python -m segops_orchestration.launch TENANT``: run the job ``recompute`` for one tenant here and now.
 
 What Materialize does in the UI, without a webserver or a daemon: the run executes in this process and is recorded in
 the instance of DAGSTER_HOME, where the UI shows it later. Exits 1 when the run fails.
@@ -36,7 +36,7 @@ def launch(tenant: str, mode: ComputeMode, instance: dg.DagsterInstance) -> bool
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(prog="python -m segops_orchestration.defs.launch", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m segops_orchestration.launch", description=__doc__)
     parser.add_argument("tenant")
     parser.add_argument("--mode", choices=[mode.value for mode in ComputeMode], default=ComputeMode.full.value)
     arguments = parser.parse_args()
