@@ -60,7 +60,7 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point. A SegOpsError becomes one message and exit code 1; anything else is a bug and keeps its traceback."""
+    """Entry point. A SegOpsError becomes one message and exit code 1; anything else is a bug and shows itself."""
     try:
         cli.main(prog_name="segops")
     except SegOpsError as error:
