@@ -4,6 +4,10 @@ Facts about ClickHouse's JSON functions that this relies on (observed on engine 
 ``JSONType`` of an absent path, of null and of text that is not JSON is 'Null'. ``JSONExtractString`` gives
 numbers and booleans as their JSON text and an absent value as ''. Converting a JSON number to a decimal directly
 raises an error from 1e30 on, so numbers go through their text.
+
+Where the engine and ``dsl.values`` part ways, beyond anything that is written in earnest: the engine takes a text
+with an exponent above 29 (``0e30``) or with more than 38 digits before the point (and a negative exponent) for no
+number; and it takes a date that its offset carries out of the years 1 to 9999 for one.
 """
 
 from __future__ import annotations
@@ -13,10 +17,10 @@ from dataclasses import dataclass
 
 from segops_orchestration.dsl.values import NUMBER_SCALE
 
-# The grammars of dsl.values, for RE2.
+# The grammars of dsl.values, for RE2. There is no year 0; parseDateTimeBestEffort would put the current year for it.
 _NUMBER = r"^[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?$"
 _DATE = (
-    r"^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+    r"^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
     r"([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?"
     r"(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$"
 )

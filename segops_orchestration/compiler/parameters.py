@@ -20,7 +20,8 @@ ParameterValue = str | int | list[str]
 def instant_text(value: datetime) -> str:
     """An aware datetime as the text form of DateTime64(3, 'UTC'); what is finer than a millisecond is cut off."""
     utc = value.astimezone(UTC)
-    return f"{utc:%Y-%m-%d %H:%M:%S}.{utc.microsecond // 1000:03d}"
+    # %Y does not pad a year before 1000.
+    return f"{utc.year:04d}-{utc:%m-%d %H:%M:%S}.{utc.microsecond // 1000:03d}"
 
 
 def decimal_text(value: Decimal) -> str:

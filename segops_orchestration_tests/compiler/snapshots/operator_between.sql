@@ -19,7 +19,7 @@ c1 AS (
     WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
     GROUP BY user_id
   )
-  WHERE (ifNull(parseDateTime64BestEffortOrNull(if(match(JSONExtractString(payload, {c1_key0:String}), '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(payload, {c1_key0:String}), ''), 3, 'UTC') >= {c1_value:DateTime64(3, 'UTC')}, false) AND ifNull(parseDateTime64BestEffortOrNull(if(match(JSONExtractString(payload, {c1_key0:String}), '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(payload, {c1_key0:String}), ''), 3, 'UTC') <= {c1_value2:DateTime64(3, 'UTC')}, false))
+  WHERE (ifNull(parseDateTime64BestEffortOrNull(if(match(JSONExtractString(payload, {c1_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(payload, {c1_key0:String}), ''), 3, 'UTC') >= {c1_value:DateTime64(3, 'UTC')}, false) AND ifNull(parseDateTime64BestEffortOrNull(if(match(JSONExtractString(payload, {c1_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(payload, {c1_key0:String}), ''), 3, 'UTC') <= {c1_value2:DateTime64(3, 'UTC')}, false))
 )
 SELECT user_id
 FROM (
