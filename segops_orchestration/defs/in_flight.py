@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +25,9 @@ IN_FLIGHT = (
     dg.DagsterRunStatus.CANCELING,
 )
 _MOST_RUNS = 1000
+# Where Dagster's default launcher says which code server it gave a run to.
+_LAUNCHED_BY_TAG = ".dagster/grpc_info"
+_LAUNCH_GRACE = timedelta(seconds=15)
 # Failures longer ago than this no longer hold a tenant back.
 _FAILURES_REMEMBERED = timedelta(days=1)
 
@@ -50,7 +55,7 @@ def in_flight(instance: dg.DagsterInstance) -> InFlight:
     records = instance.get_run_records(dg.RunsFilter(statuses=list(IN_FLIGHT)), limit=_MOST_RUNS)
     tenants: set[str] = set()
     for record in records:
-        tenants |= _tenants_of_run(instance, record.dagster_run.tags)
+        tenants |= tenants_of_run(instance, record.dagster_run.tags)
     return InFlight(frozenset(tenants), len(records))
 
 
@@ -74,7 +79,39 @@ def failed_runs(instance: dg.DagsterInstance, job_name: str) -> dict[str, list[F
     return by_tenant
 
 
-def _tenants_of_run(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> set[str]:
+def fail_orphans(instance: dg.DagsterInstance) -> None:
+    """Mark runs as failed whose code server on this machine is gone, and their process with it.
+
+    A killed server leaves its runs looking alive, and each would keep its tenant waiting until ``max_runtime_seconds``.
+    Dagster's default launcher notes in a tag where it launched a run; other launchers watch their runs themselves.
+    """
+    launched = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+    for record in instance.get_run_records(dg.RunsFilter(statuses=launched), limit=_MOST_RUNS):
+        is_recent = datetime.now(UTC) - record.update_timestamp < _LAUNCH_GRACE
+        if not is_recent and _server_is_gone(record.dagster_run.tags.get(_LAUNCHED_BY_TAG, "")):
+            instance.report_run_failed(record.dagster_run, "The process died with the code server that launched it.")
+
+
+def _server_is_gone(launched_by: str) -> bool:
+    try:
+        path = json.loads(launched_by or "{}").get("socket")
+    except ValueError:
+        return False
+    if not path or not hasattr(socket, "AF_UNIX"):
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.settimeout(1)
+            probe.connect(path)
+        except (FileNotFoundError, ConnectionRefusedError):
+            return True
+        except OSError:
+            return False
+    return False
+
+
+def tenants_of_run(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> set[str]:
+    """The tenants that a run with these tags works for."""
     if PARTITION_TAG in tags:
         return {tenant_of(tags[PARTITION_TAG])}
     if RANGE_START_TAG not in tags or RANGE_END_TAG not in tags:

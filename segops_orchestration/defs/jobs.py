@@ -8,6 +8,7 @@ from pydantic import Field
 from segops_orchestration.defs.exports import ExportsConfig
 from segops_orchestration.defs.memberships import ComputeMode, MembershipsConfig
 from segops_orchestration.defs.partitions import tenant_partitions
+from segops_orchestration.defs.swing import MEMBERSHIP_SWING
 
 TENANT_TAG = "segops/tenant"
 MODE_TAG = "segops/mode"
@@ -17,7 +18,8 @@ FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.Dagster
 
 recompute = dg.define_asset_job(
     "recompute",
-    selection=dg.AssetSelection.assets("segment_memberships", "segment_exports"),
+    selection=dg.AssetSelection.assets("segment_memberships", "segment_exports").without_checks()
+    | dg.AssetSelection.checks(MEMBERSHIP_SWING.key),
     partitions_def=tenant_partitions,
     description="Compute the memberships of a tenant, in full unless the run config says delta, and export them.",
 )
