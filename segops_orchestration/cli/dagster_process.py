@@ -78,16 +78,17 @@ def stop_leftovers(settings: Settings) -> int:
     """
     import psutil
 
-    found = [process for process in psutil.process_iter() if _is_leftover(process, settings)]
-    for process in found:
-        with suppress(psutil.Error):
-            process.terminate()
-    _, alive = psutil.wait_procs(found, timeout=_TERMINATE_SECONDS)
-    for process in alive:
-        with suppress(psutil.Error):
-            process.kill()
-    psutil.wait_procs(alive, timeout=_TERMINATE_SECONDS)
-    return len(found)
+    stopped = 0
+    # Dagster's processes start one another again, so look until none is there.
+    while found := [process for process in psutil.process_iter() if _is_leftover(process, settings)]:
+        stopped += len(found)
+        for process in found:
+            with suppress(psutil.Error):
+                process.terminate()
+        for process in psutil.wait_procs(found, timeout=_TERMINATE_SECONDS)[1]:
+            with suppress(psutil.Error):
+                process.kill()
+    return stopped
 
 
 def _is_leftover(process: psutil.Process, settings: Settings) -> bool:
