@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from segops_orchestration.compiler.parameters import AT, FROM_AT, Parameters, ScopedParameters
 from segops_orchestration.compiler.segment import CompiledQuery
 from segops_orchestration.compiler.source import IDENTIFICATION
-from segops_orchestration.compiler.sql import interval, select
+from segops_orchestration.compiler.sql import indent, interval, select
 from segops_orchestration.dsl.durations import MILLISECONDS_PER_DAY, days_to_milliseconds
 from segops_orchestration.dsl.models import (
     Condition,
@@ -95,20 +95,30 @@ def compile_moved(definition: Definition) -> CompiledQuery:
 
 
 def born_users(from_at: str) -> str:
-    """The SELECT of users who came to exist: at their first event, which can be one that was dated in the future."""
-    return select("user_id", "users", [f"first_seen > {from_at}", f"first_seen <= {AT}"])
+    """The SELECT of users who came to exist: at their first event, which can be one that was dated in the future.
+
+    A user can have several rows until they are merged; the earliest counts.
+    """
+    dated_so = select("user_id", "users", [f"first_seen > {from_at}", f"first_seen <= {AT}"])
+    are_those = f"user_id IN (\n{indent(dated_so)}\n)"
+    return select("user_id", "users", [are_those], group_by="user_id", having=f"min(first_seen) > {from_at}")
 
 
 def swept_users(limit: TimeLimit, from_at: str, parameters: ScopedParameters) -> str:
     """The SELECT of users with an event in the slice that ``limit`` swept between ``from_at`` and ``{at}``."""
-    where = _of_types(limit.event_types, parameters)
-    back = f" - {interval('age_ms', limit.age, parameters)}" if limit.age else ""
-    after, until = (">=", "<") if limit.inclusive else (">", "<=")
-    where += [f"occurred_at {after} {from_at}{back}", f"occurred_at {until} {AT}{back}"]
+    where = [*of_types(limit.event_types, parameters), swept_slice(limit, from_at, parameters)]
     return select("user_id", "events", where)
 
 
-def _of_types(event_types: Sequence[str] | None, parameters: ScopedParameters) -> list[str]:
+def swept_slice(limit: TimeLimit, from_at: str, parameters: ScopedParameters) -> str:
+    """Whether an event, whatever its type, is in that slice."""
+    back = f" - {interval('age_ms', limit.age, parameters)}" if limit.age else ""
+    after, until = (">=", "<") if limit.inclusive else (">", "<=")
+    return f"occurred_at {after} {from_at}{back} AND occurred_at {until} {AT}{back}"
+
+
+def of_types(event_types: Sequence[str] | None, parameters: ScopedParameters) -> list[str]:
+    """The predicate that an event is of one of these types; none for any type."""
     if event_types is None:
         return []
     unique = dict.fromkeys(event_types)
