@@ -79,6 +79,7 @@ class _Batches:
         self._names = names
         self._malformed: list[tuple[int, str, str]] = []
         self._next = _FIRST_ROW
+        self._read_to = 1
 
     def __iter__(self) -> Iterator[tuple[Any, Ints, list[Fault]]]:
         # One batch behind, because what is wrong with the end of the file is known only there.
@@ -88,6 +89,7 @@ class _Batches:
                 rows, faults = self._number(held.num_rows)
                 yield held, rows, faults
             held = batch
+            self._read_to = self._next + held.num_rows + len(self._malformed) - 1
         if held is None:
             held = pa.record_batch([pa.array([], pa.string())] * len(self._names), names=self._names)
         rows, faults = self._number(held.num_rows)
@@ -123,7 +125,7 @@ class _Batches:
             if "Empty CSV" in str(error):
                 return
             raise self._source.error(
-                f"after row {self._next:,} or later, a row is longer than {BLOCK_BYTES >> 20} MiB: most likely a quote"
+                f"after row {self._read_to:,} or later, a row is longer than {BLOCK_BYTES >> 20} MiB: most likely a quote"
                 " is opened and never closed"
             ) from None
 

@@ -19,6 +19,7 @@ from segops_orchestration.warehouse.ingest.arrays import Ints, texts
 from segops_orchestration.warehouse.ingest.block import Block
 from segops_orchestration.warehouse.ingest.faults import row_faults
 from segops_orchestration.warehouse.ingest.jsonl_shape import Shape
+from segops_orchestration.warehouse.ingest.limits import KEPT_CHARACTERS
 from segops_orchestration.warehouse.ingest.mapping import Roles
 from segops_orchestration.warehouse.ingest.source import NOT_UTF8, Bytes, Source, Utf8
 
@@ -27,6 +28,8 @@ LINE_CHARACTERS = 8 << 20
 _SAMPLE_LINES = 1000
 _SAMPLE_BYTES = 1 << 20
 _WHOLE_ROW = "(row)"
+# No text holds half a surrogate pair after decoding, so no line can be taken for a marked one.
+_OVERLONG = "\ud800"
 # Lines of up to so many shapes are read fast; to find the next one, so many lines are looked at.
 _SHAPES = 12
 _TRIED_LINES = 20
@@ -160,13 +163,18 @@ def _first_shape(lines: list[str], roles: Roles) -> Shape | None:
 
 
 def _lines(stream: Utf8) -> Iterator[list[str]]:
-    """Lists of lines. Of a line longer than LINE_CHARACTERS only the beginning is kept, so it will not be an object."""
+    """Lists of lines. Of a line longer than LINE_CHARACTERS only the beginning is given, marked as OVERLONG."""
     carry = ""
     while chunk := stream.read(_READ_BYTES):
-        lines = (carry + chunk.decode()).split("\n")
-        carry = lines.pop()[:LINE_CHARACTERS]
-        if lines:
-            yield lines
+        first, *rest = chunk.decode().split("\n")
+        if not carry.startswith(_OVERLONG):
+            carry += first
+            if len(carry) > LINE_CHARACTERS:
+                carry = _OVERLONG + carry[:KEPT_CHARACTERS]
+        if rest:
+            *whole, last = rest
+            yield [carry, *whole]
+            carry = last
     if carry:
         yield [carry]
 
@@ -192,6 +200,9 @@ class _Rows:
             return
         if broken and NOT_UTF8 in line:
             self.faults.append((number, _WHOLE_ROW, line.replace(NOT_UTF8, "\ufffd"), "not UTF-8"))
+            return
+        if line[0] == _OVERLONG:
+            self.faults.append((number, _WHOLE_ROW, line[1:], f"longer than {LINE_CHARACTERS:,} characters"))
             return
         try:
             found = members(line)

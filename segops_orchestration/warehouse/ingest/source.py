@@ -186,8 +186,11 @@ class Bytes:
         """Up to ``size`` bytes; none at the end.
 
         Raises:
-            SegOpsError: the file cannot be read, or its gzip data is broken or cut short.
+            SegOpsError: the file cannot be read, it has grown, or its gzip data is broken or cut short.
         """
+        if self.position > self._source.size:
+            # A log that grows as fast as it is read would never end.
+            self._source.check_unchanged()
         try:
             return self._file.read(size)
         except EOFError:

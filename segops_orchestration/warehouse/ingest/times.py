@@ -6,6 +6,7 @@ UTC.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -247,12 +248,21 @@ def _epoch(texts: Any, per_unit: int) -> Instants:
 
 
 def _strptime(texts: Any, time_format: str) -> Instants:
-    """Each distinct text is read once."""
-    encoded = texts.dictionary_encode()
-    read = [_strptime_one(text, time_format) for text in encoded.dictionary.to_pylist()]
-    codes = np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64)
-    milliseconds = np.array([each[0] for each in read], np.int64)[codes]
-    status = np.array([each[1] for each in read], np.uint8)[codes]
+    """Texts as wide as the format says are read together; of all others, each distinct one by itself."""
+    milliseconds = np.zeros(len(texts), np.int64)
+    status = np.full(len(texts), FORMAT, np.uint8)
+    layout = _Layout.of(time_format)
+    if layout is not None:
+        for where, chars in by_length(texts, _LONGEST):
+            if chars.shape[1] == layout.width:
+                milliseconds[where], status[where] = layout.read(chars)
+    left = np.flatnonzero(status != GOOD)
+    if len(left):
+        encoded = texts.take(pa.array(left)).dictionary_encode()
+        read = [_strptime_one(text, time_format) for text in encoded.dictionary.to_pylist()]
+        codes = np.asarray(encoded.indices.to_numpy(zero_copy_only=False), np.int64)
+        milliseconds[left] = np.array([each[0] for each in read], np.int64)[codes]
+        status[left] = np.array([each[1] for each in read], np.uint8)[codes]
     return Instants(milliseconds, status).checked()
 
 
@@ -263,3 +273,47 @@ def _strptime_one(text: str, time_format: str) -> tuple[int, int]:
         return 0, FORMAT
     moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
     return (moment - _EPOCH) // _MILLISECOND, GOOD
+
+
+_WIDTHS = {"Y": 4, "m": 2, "d": 2, "H": 2, "M": 2, "S": 2}
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """A strptime format of which every part has one width: where its fields and its fixed characters are."""
+
+    width: int
+    fields: dict[str, int]
+    fixed: dict[int, int]
+
+    @classmethod
+    def of(cls, time_format: str) -> _Layout | None:
+        """The layout, or None for a format that has none."""
+        place = 0
+        fields: dict[str, int] = {}
+        fixed: dict[int, int] = {}
+        for directive, char in re.findall(r"%(.)|([^%])", time_format, re.DOTALL):
+            if char:
+                fixed[place] = ord(char)
+            elif directive not in _WIDTHS or directive in fields:
+                return None
+            else:
+                fields[directive] = place
+            place += _WIDTHS.get(directive, 1)
+        whole = fields.keys() >= {"Y", "m", "d"} and all(code < 128 for code in fixed.values())
+        return cls(place, fields, fixed) if whole else None
+
+    def read(self, chars: Bytes2D) -> tuple[Ints, Any]:
+        """Instants of texts of this width; what is not written so, or does not exist, is FORMAT."""
+        good = np.ones(len(chars), np.bool_)
+        for place, code in self.fixed.items():
+            good &= chars[:, place] == code
+        values: dict[str, Ints] = dict.fromkeys("HMS", np.zeros(len(chars), np.int64))
+        for name, place in self.fields.items():
+            values[name], digits = _digits(chars, place, _WIDTHS[name])
+            good &= digits
+        good &= _possible_date(values["Y"], values["m"], values["d"])
+        good &= (values["H"] < 24) & (values["M"] < 60) & (values["S"] < 60)
+        clock = (values["H"] * 60 + values["M"]) * 60 + values["S"]
+        instants = _days(values["Y"], values["m"], values["d"]) * _DAY + clock * 1000
+        return instants, np.where(good, GOOD, FORMAT).astype(np.uint8)
