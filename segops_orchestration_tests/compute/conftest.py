@@ -40,6 +40,12 @@ def catalog(settings: Settings, empty_catalog_file: Path, tmp_path: Path) -> Ite
         yield catalog
 
 
+@pytest.fixture
+def catalog_settings(catalog: Catalog, settings: Settings, tmp_path: Path) -> Settings:
+    """Where the test's own catalogue is, for other processes and other clocks."""
+    return replace(settings, database_url=f"sqlite:///{tmp_path / 'catalog.db'}")
+
+
 @pytest.fixture(scope="module")
 def module_catalog(
     settings: Settings, empty_catalog_file: Path, tmp_path_factory: pytest.TempPathFactory
