@@ -7,7 +7,6 @@ from pydantic import Field
 
 from segops_orchestration.defs.exports import ExportsConfig
 from segops_orchestration.defs.memberships import ComputeMode, MembershipsConfig
-from segops_orchestration.defs.partitions import tenant_partitions
 from segops_orchestration.defs.swing import MEMBERSHIP_SWING
 
 TENANT_TAG = "segops/tenant"
@@ -20,7 +19,6 @@ recompute = dg.define_asset_job(
     "recompute",
     selection=dg.AssetSelection.assets("segment_memberships", "segment_exports").without_checks()
     | dg.AssetSelection.checks(MEMBERSHIP_SWING.key),
-    partitions_def=tenant_partitions,
     description="Compute the memberships of a tenant, in full unless the run config says delta, and export them.",
 )
 

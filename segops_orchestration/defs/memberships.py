@@ -131,7 +131,7 @@ def segment_memberships(
 
     def work(tenant: str) -> None:
         result = compute_when_free(
-            segops, tenant, config.segments, mode=config.mode.value, run_id=context.run_id, log=context.log
+            segops, tenant, config.segments, mode=config.mode.value, run_id=context.run.run_id, log=context.log
         )
         results.append(result)
         register_segments(segops, context.instance, tenant)
@@ -162,7 +162,7 @@ def segments(context: dg.AssetExecutionContext, segops: SegOpsResource) -> None:
 
     def work(tenant: str) -> None:
         slugs = _segments_in_use(segops, context, tenant, requested[tenant])
-        result = compute_when_free(segops, tenant, slugs, mode="full", run_id=context.run_id, log=context.log)
+        result = compute_when_free(segops, tenant, slugs, mode="full", run_id=context.run.run_id, log=context.log)
         register_segments(segops, context.instance, tenant)
         for segment in result.segments:
             if segment.slug in slugs:
