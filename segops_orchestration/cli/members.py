@@ -6,6 +6,7 @@ import json
 import shlex
 import sys
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from segops_orchestration.compute.members import Member
 
 DEFAULT_LIMIT = 100
+
+# Many members entered at the same instant.
+_instant = lru_cache(maxsize=1024)(format_instant)
 
 
 @click.command()
@@ -56,7 +60,7 @@ def command(tenant: str, segment: str, limit: int | None, after: str | None, eve
             _print_json({"tenant": tenant, "segment": segment, "count": count}, page)
             return
         for member in page:
-            _write(f"{_one_line(member.user_id)}\t{format_instant(member.computed_at)}\n")
+            _write(f"{_one_line(member.user_id)}\t{_instant(member.computed_at)}\n")
         if found.id not in opened.catalog.committed_state(tenant):
             note(f"Segment {segment} was never computed. Next: segops compute {tenant} {segment}")
         elif not count:
@@ -97,8 +101,8 @@ def _print_json(head: dict[str, object], page: _Page) -> None:
 def _separated(members: Iterable[Member]) -> Iterator[str]:
     separator = "\n    "
     for member in members:
-        document = {"user_id": member.user_id, "computed_at": format_instant(member.computed_at)}
-        yield separator + json.dumps(document, ensure_ascii=False)
+        user_id = json.dumps(member.user_id, ensure_ascii=False)
+        yield f'{separator}{{"user_id": {user_id}, "computed_at": "{_instant(member.computed_at)}"}}'
         separator = ",\n    "
     if separator.startswith(","):
         yield "\n  "
