@@ -29,9 +29,9 @@ def test_columns_of_the_reserved_names_are_taken_as_such(tenant_warehouse: Tenan
     report = ingest_file(tenant_warehouse, csv_file(tmp_path, row, header=header))
 
     assert (report.rows, report.loaded, report.bad, report.problems) == (1, 1, 0, ())
-    assert tenant_warehouse.query("SELECT toString(event_id), user_id, event_type, payload FROM events").result_rows == [
-        ("0b7e3b1c-93a5-4c55-8a3c-2f0b8a6f9f11", "u1", "order_placed", '{"total":1.10}')
-    ]
+    assert tenant_warehouse.query(
+        "SELECT toString(event_id), user_id, event_type, payload FROM events"
+    ).result_rows == [("0b7e3b1c-93a5-4c55-8a3c-2f0b8a6f9f11", "u1", "order_placed", '{"total":1.10}')]
     assert times(tenant_warehouse) == [utc(2026, 1, 31, 10)]
 
 
@@ -217,7 +217,9 @@ def test_rows_with_too_few_or_too_many_fields_are_refused(tenant_warehouse: Tena
 
 
 def test_bytes_that_are_not_utf8_refuse_their_row_alone(tenant_warehouse: TenantWarehouse, tmp_path: Path) -> None:
-    path = csv_file(tmp_path, f"u1,a,{DAY},x", b"u2,a,2026-01-31,caf\xe9", b"u3,\xff", f"u4,a,{DAY},\x1a", header=HEADER + ",n")
+    path = csv_file(
+        tmp_path, f"u1,a,{DAY},x", b"u2,a,2026-01-31,caf\xe9", b"u3,\xff", f"u4,a,{DAY},\x1a", header=HEADER + ",n"
+    )
 
     report = ingest_file(tenant_warehouse, path)
 

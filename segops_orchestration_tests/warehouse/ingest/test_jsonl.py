@@ -38,7 +38,9 @@ def test_a_payload_object_is_kept_to_the_letter(tenant_warehouse: TenantWarehous
 
 
 def test_without_a_payload_all_other_fields_are_properties(tenant_warehouse: TenantWarehouse, tmp_path: Path) -> None:
-    line = '{"total": 1.10, "user_id": "u1", "x": null, "event_type": "a", "occurred_at": "2026-01-31", "n": {"a": [1]}}'
+    line = (
+        '{"total": 1.10, "user_id": "u1", "x": null, "event_type": "a", "occurred_at": "2026-01-31", "n": {"a": [1]}}'
+    )
 
     ingest_file(tenant_warehouse, jsonl_file(tmp_path, line))
 
@@ -236,7 +238,9 @@ def test_the_fields_of_any_line_are_found_as_they_are_written(
 def test_a_damaged_line_is_read_exactly_when_python_reads_it(line: dict[str, Any], data: st.DataObject) -> None:
     text = json.dumps(line)
     place = data.draw(st.integers(0, len(text) - 1))
-    damaged = text[:place] + data.draw(st.sampled_from(["", "{", "}", '"', ",", ":", "1", "x", "\\"])) + text[place + 1 :]
+    damaged = (
+        text[:place] + data.draw(st.sampled_from(["", "{", "}", '"', ",", ":", "1", "x", "\\"])) + text[place + 1 :]
+    )
 
     try:
         expected = json.loads(damaged, object_pairs_hook=list)

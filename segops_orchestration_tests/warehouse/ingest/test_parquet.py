@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from datetime import date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from segops_orchestration_tests.warehouse.ingest.helpers import (
     utc,
 )
 
-NOON = datetime(2026, 1, 31, 12, 0, 0, 123999)
+NOON = datetime(2026, 1, 31, 12, 0, 0, 123999, tzinfo=UTC)
 
 
 def parquet_file(directory: Path, rows: int = 1, **columns: Any) -> Path:
@@ -137,7 +137,7 @@ def test_numbers_are_times_when_a_format_says_so(
 
 
 def test_times_out_of_range_and_missing_are_refused_by_row(tenant_warehouse: TenantWarehouse, tmp_path: Path) -> None:
-    values = pa.array([NOON, datetime(1960, 1, 1), None, datetime(2999, 1, 1)], pa.timestamp("us"))
+    values = pa.array([NOON, utc(1960, 1, 1), None, utc(2999, 1, 1)], pa.timestamp("us"))
 
     report = ingest_file(tenant_warehouse, parquet_file(tmp_path, rows=4, occurred_at=values))
 

@@ -1,4 +1,4 @@
-"""A payload given as JSON: what is taken, and what is refused because it is no object or ClickHouse could not read it."""
+"""A payload given as JSON: what is taken, and what is refused: no object, or nothing that ClickHouse could read."""
 
 from __future__ import annotations
 
@@ -59,7 +59,16 @@ def test_an_empty_payload_is_an_object_without_properties(tenant_warehouse: Tena
 
 
 NO_OBJECT = ["[1]", "1", '"x"', "null", "true", "{", "{]", '{"a":1', '{"a":1}}', '{"a":1} {}', "{'a':1}", '{"a":01}']
-NO_OBJECT += ['{"a":1,}', '{"a":NaN}', '{"a":Infinity}', '{"a":-Infinity}', '{"a":"\x01"}', '{a:1}', '{"a":"\\x"}', "text"]
+NO_OBJECT += [
+    '{"a":1,}',
+    '{"a":NaN}',
+    '{"a":Infinity}',
+    '{"a":-Infinity}',
+    '{"a":"\x01"}',
+    "{a:1}",
+    '{"a":"\\x"}',
+    "text",
+]
 
 
 def test_what_is_not_a_json_object_is_refused(tenant_warehouse: TenantWarehouse, tmp_path: Path) -> None:

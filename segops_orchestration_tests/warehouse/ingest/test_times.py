@@ -133,7 +133,7 @@ def test_a_time_format_that_names_no_day_is_refused_at_once(time_format: str) ->
         ColumnMapping(occurred_at_format=time_format)
 
 
-_moments = st.datetimes(datetime(1970, 1, 2), datetime(2200, 12, 30))
+_moments = st.datetimes(utc(1970, 1, 2).replace(tzinfo=None), utc(2200, 12, 30).replace(tzinfo=None))
 _layouts = st.sampled_from(["%Y%m%d %H%M%S", "%d.%m.%Y %H:%M", "%m/%d/%Y", "%S:%M:%H %d-%m-%Y"])
 
 
