@@ -12,7 +12,6 @@ UNION ALL
 SELECT user_id
 FROM events
 WHERE event_type IN ({m0_event_type0:String})
-  AND occurred_at > {from_at:DateTime64(3, 'UTC')}
-  AND occurred_at <= {at:DateTime64(3, 'UTC')}
+  AND occurred_at > {from_at:DateTime64(3, 'UTC')} AND occurred_at <= {at:DateTime64(3, 'UTC')}
 
 -- m0_event_type0 = 'order_placed'

@@ -12,20 +12,17 @@ UNION ALL
 SELECT user_id
 FROM events
 WHERE event_type IN ({m0_event_type0:String})
-  AND occurred_at > {from_at:DateTime64(3, 'UTC')}
-  AND occurred_at <= {at:DateTime64(3, 'UTC')}
+  AND occurred_at > {from_at:DateTime64(3, 'UTC')} AND occurred_at <= {at:DateTime64(3, 'UTC')}
 UNION ALL
 SELECT user_id
 FROM events
 WHERE event_type IN ({m1_event_type0:String})
-  AND occurred_at > {from_at:DateTime64(3, 'UTC')} - toIntervalMillisecond({m1_age_ms:Int64})
-  AND occurred_at <= {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({m1_age_ms:Int64})
+  AND occurred_at > {from_at:DateTime64(3, 'UTC')} - toIntervalMillisecond({m1_age_ms:Int64}) AND occurred_at <= {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({m1_age_ms:Int64})
 UNION ALL
 SELECT user_id
 FROM events
 WHERE event_type IN ({m2_event_type0:String})
-  AND occurred_at > {from_at:DateTime64(3, 'UTC')} - toIntervalMillisecond({m2_age_ms:Int64})
-  AND occurred_at <= {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({m2_age_ms:Int64})
+  AND occurred_at > {from_at:DateTime64(3, 'UTC')} - toIntervalMillisecond({m2_age_ms:Int64}) AND occurred_at <= {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({m2_age_ms:Int64})
 
 -- m0_event_type0 = 'order_placed'
 -- m1_event_type0 = 'order_placed'
