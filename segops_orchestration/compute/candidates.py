@@ -8,12 +8,11 @@ numbered, and stored in the scratch table ``candidates`` under its number.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
 
 from segops_orchestration.catalog.records import CommittedSegment
-from segops_orchestration.compiler.moved import TimeLimit, all_time_limits, born_users, swept_users
+from segops_orchestration.compiler.moved import TimeLimit, all_time_limits, born_users, of_types, swept_slice
 from segops_orchestration.compiler.parameters import Parameters, ScopedParameters
 from segops_orchestration.compiler.source import IDENTIFICATION
 from segops_orchestration.compiler.sql import select
@@ -23,7 +22,7 @@ from segops_orchestration.dsl.models import Definition, EventSequence
 from segops_orchestration.dsl.references import iter_conditions
 
 # Reasons looked up by one statement.
-_REASONS_PER_INSERT = 10
+_REASONS_PER_INSERT = 50
 
 _NOT_EXTRACTED = "user_id NOT IN (SELECT user_id FROM candidate_events WHERE computation_id = {computation_id:UInt64})"
 
@@ -39,7 +38,7 @@ FROM (
     {of_types}
     AND user_id IN (
       SELECT user_id FROM candidates
-      WHERE computation_id = {{computation_id:UInt64}} AND reason IN {{reasons:Array(UInt64)}}
+      WHERE computation_id = {{computation_id:UInt64}}
         AND {not_extracted}
     )
 )
@@ -80,8 +79,8 @@ class Swept:
     limit: TimeLimit
     at: datetime
 
-    def users(self, parameters: ScopedParameters) -> str:
-        return swept_users(self.limit, parameters.instant("from_at", self.at), parameters)
+    def slice(self, parameters: ScopedParameters) -> str:
+        return swept_slice(self.limit, parameters.instant("from_at", self.at), parameters)
 
 
 @dataclass(frozen=True)
@@ -113,39 +112,55 @@ def reasons(work: PlannedWork) -> Iterator[Reason]:
 
 
 class Candidates:
-    """The candidates of one computation, found level by level."""
+    """The candidates of one computation."""
 
-    def __init__(self, session: ComputeSession, workers: Executor, event_types: frozenset[str] | None) -> None:
+    def __init__(self, session: ComputeSession, event_types: frozenset[str] | None) -> None:
         """``event_types`` are those that any segment of the computation reads, None for all."""
         self._session = session
-        self._workers = workers
         self._event_types = event_types
         self._numbers: dict[Reason, int] = {}
+
+    @property
+    def looked_up(self) -> bool:
+        """Whether anything may be in the scratch tables."""
+        return bool(self._numbers)
 
     def reason_numbers(self, work: PlannedWork) -> list[int]:
         """The numbers of the segment's reasons in the table ``candidates``."""
         return [self._numbers[reason] for reason in reasons(work)]
 
+    def prepare(self, works: Sequence[PlannedWork]) -> None:
+        """Look up all reasons of all levels that are there before anything is computed."""
+        self._look_up(reason for work in works for reason in reasons(work) if not isinstance(reason, Referenced))
+
     def find(self, level: Sequence[PlannedWork]) -> dict[int, int]:
-        """Find the candidates of a level's segments and copy their events out; returns how many each has."""
-        new = [reason for work in level for reason in reasons(work) if reason not in self._numbers]
-        for reason in dict.fromkeys(new):
-            self._numbers[reason] = len(self._numbers) + 1
-        unseen = list(dict.fromkeys(new))
-        batches = [unseen[i : i + _REASONS_PER_INSERT] for i in range(0, len(unseen), _REASONS_PER_INSERT)]
-        list(self._workers.map(self._look_up, batches))
+        """Complete the candidates of a level's segments and copy their events out; returns how many each has."""
+        self._look_up(reason for work in level for reason in reasons(work))
         counts, not_extracted = self._count(level)
         if not_extracted:
-            self._extract({number for work in level for number in self.reason_numbers(work)})
+            self._extract()
         return counts
 
-    def _look_up(self, batch: Sequence[Reason]) -> None:
+    def _look_up(self, wanted: Iterable[Reason]) -> None:
+        new = [reason for reason in dict.fromkeys(wanted) if reason not in self._numbers]
+        for reason in new:
+            self._numbers[reason] = len(self._numbers) + 1
+        for start in range(0, len(new), _REASONS_PER_INSERT):
+            self._insert(new[start : start + _REASONS_PER_INSERT])
+
+    def _insert(self, batch: Sequence[Reason]) -> None:
         parameters = Parameters()
         selects = [
             f"SELECT {self._numbers[reason]} AS reason, user_id FROM (\n"
             f"{reason.users(parameters.of(f'r{self._numbers[reason]}'))}\n)"
             for reason in batch
+            if not isinstance(reason, Swept)
         ]
+        swept: dict[tuple[str, ...] | None, list[Swept]] = {}
+        for reason in batch:
+            if isinstance(reason, Swept):
+                swept.setdefault(reason.limit.event_types, []).append(reason)
+        selects += [self._swept(event_types, group, parameters) for event_types, group in swept.items()]
         union = "\nUNION ALL\n".join(selects)
         self._session.run(
             "INSERT INTO candidates (computation_id, reason, user_id)\n"
@@ -153,23 +168,33 @@ class Candidates:
             parameters.values,
         )
 
+    def _swept(self, event_types: tuple[str, ...] | None, group: Sequence[Swept], parameters: Parameters) -> str:
+        """One pass over events of the same types for all limits on them: planning costs more than reading."""
+        slices = {
+            self._numbers[reason]: f"({reason.slice(parameters.of(f'r{self._numbers[reason]}'))})" for reason in group
+        }
+        first = next(iter(slices))
+        where = [*of_types(event_types, parameters.of(f"r{first}")), f"({' OR '.join(slices.values())})"]
+        numbered = ", ".join(f"if({predicate}, {number}, 0)" for number, predicate in slices.items())
+        passed = f"arrayJoin(arrayFilter(number -> number > 0, [{numbered}])) AS reason"
+        return select([passed, "user_id"], "events", where)
+
     def _count(self, level: Sequence[PlannedWork]) -> tuple[dict[int, int], int]:
         """How many candidates each segment has, and how many have no events copied out yet."""
         columns = [f"uniqExactIf(user_id, reason IN ({_listed(self.reason_numbers(work))}))" for work in level]
-        numbers = {number for work in level for number in self.reason_numbers(work)}
-        columns.append(f"countIf(reason IN ({_listed(sorted(numbers))}) AND {_NOT_EXTRACTED})")
+        columns.append(f"countIf({_NOT_EXTRACTED})")
         sql = f"SELECT {', '.join(columns)} FROM candidates WHERE computation_id = {{computation_id:UInt64}}"
         (row,) = self._session.rows(sql)
         counts = {work.segment.id: int(count) for work, count in zip(level, row[:-1], strict=True)}
         return counts, int(row[-1])
 
-    def _extract(self, numbers: Iterable[int]) -> None:
-        parameters: dict[str, object] = {"reasons": sorted(numbers)}
-        of_types = ""
+    def _extract(self) -> None:
+        parameters: dict[str, object] = {}
+        types = ""
         if self._event_types is not None:
-            of_types = "AND event_type IN {event_types:Array(String)}"
+            types = "AND event_type IN {event_types:Array(String)}"
             parameters["event_types"] = sorted(self._event_types)
-        self._session.run(_EXTRACT.format(of_types=of_types, not_extracted=_NOT_EXTRACTED), parameters)
+        self._session.run(_EXTRACT.format(of_types=types, not_extracted=_NOT_EXTRACTED), parameters)
 
 
 def event_types_read(definitions: Iterable[Definition]) -> frozenset[str] | None:

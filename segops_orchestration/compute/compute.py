@@ -155,23 +155,24 @@ class _Execution:
         except SegOpsError as error:
             self._give_up(error)
             raise
-        if any(work.mode == "delta" for level in levels for work in level):
-            empty_scratch(self._session.warehouse)
         self._catalog.finish_computation(self._computation.id, "succeeded", lease=self._held.lease)
         return results
 
     def _run(self, levels: Sequence[Sequence[PlannedWork]]) -> list[SegmentResult]:
-        deltas = [work.definition for level in levels for work in level if work.mode == "delta"]
+        deltas = [work for level in levels for work in level if work.mode == "delta"]
+        candidates = Candidates(self._session, event_types_read(work.definition for work in deltas))
+        candidates.prepare(deltas)
         buckets = self._buckets() if len(deltas) < sum(map(len, levels)) else 1
         results: list[SegmentResult] = []
         with ThreadPoolExecutor(DELTA_WORKERS) as workers:
-            candidates = Candidates(self._session, workers, event_types_read(deltas))
             for level in levels:
                 staged = [self._stage_full(work, buckets) for work in level if work.mode == "full"]
                 work_by_delta = [work for work in level if work.mode == "delta"]
                 if work_by_delta:
                     staged += self._stage_deltas(work_by_delta, candidates, workers)
                 results += self._commit(staged)
+        if candidates.looked_up:
+            empty_scratch(self._session.warehouse)
         return results
 
     def _buckets(self) -> int:
