@@ -19,11 +19,21 @@ def recover(catalog: Catalog, warehouse: TenantWarehouse, lease: Lease) -> None:
         session = ComputeSession(
             warehouse, unfinished.computation_id, unfinished.membership_version, unfinished.at, run_id=None
         )
+        _stop_queries(warehouse, unfinished.computation_id)
         if unfinished.status == "staged":
             _complete(catalog, session, unfinished, lease)
         else:
             forget_changes(session, [unfinished.segment_id])
             catalog.abandon_segment(unfinished.computation_id, unfinished.segment_id, lease=lease)
+
+
+def _stop_queries(warehouse: TenantWarehouse, computation_id: int) -> None:
+    """End what the dead process left running: the server finishes an INSERT ... SELECT that nobody waits for."""
+    warehouse.command(
+        "KILL QUERY WHERE current_database = {database:String}"
+        " AND JSONExtractUInt(Settings['log_comment'], 'computation') = {computation_id:UInt64} SYNC",
+        {"database": warehouse.database, "computation_id": computation_id},
+    )
 
 
 def _complete(catalog: Catalog, session: ComputeSession, unfinished: UnfinishedSegment, lease: Lease) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
 
 from segops_orchestration.catalog.catalog import Catalog
-from segops_orchestration.catalog.records import Mode
+from segops_orchestration.catalog.records import Mode, PlannedSegment
 from segops_orchestration.errors import TenantBusy, WarehouseError
 from segops_orchestration.settings import Settings
 from segops_orchestration_tests.compute.computing import STEPS, Crash, at_step, crash, go, start
@@ -134,3 +137,31 @@ def test_after_a_kill_the_lease_runs_out_and_the_next_computation_heals(
     later.compute(at=T1)
 
     assert_healed(later)
+
+
+def test_what_a_dead_process_left_running_on_the_server_is_ended(moving: StoryTenant) -> None:
+    segment = moving.catalog.get_segment(moving.slug, "recent")
+    dead = moving.catalog.begin_computation(
+        moving.slug,
+        mode="full",
+        at=T1,
+        watermark_block=0,
+        watermark_at=None,
+        owner="a dead process",
+        run_id=None,
+        segments=[PlannedSegment(segment.id, segment.version, "full")],
+    )
+    slow = (
+        "INSERT INTO membership_changes SELECT {id:UInt64}, {computation:UInt64}, toString(number), 'entered', now64(3)"
+        " FROM numbers(2000) WHERE sleepEachRow(0.01) = 0 SETTINGS max_block_size = 100"
+    )
+
+    with ThreadPoolExecutor(1) as other:
+        comment = {"log_comment": json.dumps({"computation": dead.id})}
+        left = other.submit(moving.database.command, slow, {"id": segment.id, "computation": dead.id}, comment)
+        time.sleep(1)
+        moving.compute("delta", at=T1 + HOUR)
+        with pytest.raises(WarehouseError):
+            left.result(timeout=5)
+
+    assert_healed(moving)
