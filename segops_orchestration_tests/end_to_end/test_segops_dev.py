@@ -30,7 +30,7 @@ from segops_orchestration_tests.oracle.case import (
     monetary,
     recency,
 )
-from segops_orchestration_tests.oracle.evaluate import Event, SegmentKey, members_of_all
+from segops_orchestration_tests.oracle.evaluate import Definition, Event, SegmentKey, members_of_all
 
 SEGMENTS = {
     "buyers": all_of(event_count("gte", 2)),
@@ -113,7 +113,7 @@ def history(tenant: str) -> list[Event]:
 
 def expected(events: list[Event]) -> dict[str, frozenset[str]]:
     at = datetime.now(UTC)
-    definitions: dict[SegmentKey, Mapping[str, Any]] = dict(SEGMENTS)
+    definitions: dict[SegmentKey, Definition] = {slug: definition for slug, definition in SEGMENTS.items()}
     return {str(slug): users for slug, users in members_of_all(definitions, events, at).items()}
 
 
