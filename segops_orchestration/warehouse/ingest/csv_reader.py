@@ -7,6 +7,7 @@ as long as no quoted field spans lines. A row with nothing in it is skipped.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -125,8 +126,8 @@ class _Batches:
             if "Empty CSV" in str(error):
                 return
             raise self._source.error(
-                f"after row {self._read_to:,} or later, a row is longer than {BLOCK_BYTES >> 20} MiB: most likely a quote"
-                " is opened and never closed"
+                f"after row {self._read_to:,} or later, a row is longer than {BLOCK_BYTES >> 20} MiB: most likely a"
+                " quote is opened and never closed"
             ) from None
 
     def _refuse(self, row: Any) -> str:
@@ -169,7 +170,7 @@ def _header(source: Source) -> list[str]:
     if not head.strip():
         raise source.error("the file holds nothing but blanks")
     try:
-        names = next(csv.reader(head.splitlines(keepends=True), delimiter=source.delimiter), [])
+        names = next(csv.reader(io.StringIO(head, newline=""), delimiter=source.delimiter), [])
     except csv.Error as error:
         raise source.error(f"row 1: the header cannot be read ({error})") from None
     if not names:

@@ -193,6 +193,7 @@ def _step_listener(file: _File, step: str, listener: ProgressListener) -> Callab
 
 def _events(file: _File, step: str, listener: ProgressListener) -> Iterator[Events]:
     """The file's events, counted."""
+    file.source.check_unchanged()
     for block in file.reader.blocks(file.roles, _step_listener(file, step, listener)):
         try:
             events = to_events(block, file.roles, file.ids)

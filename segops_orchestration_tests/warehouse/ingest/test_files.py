@@ -62,43 +62,39 @@ BAD_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
 
 
 @pytest.mark.parametrize("kind", BAD_FILES)
-def test_one_bad_file_keeps_all_files_of_the_call_out(
-    tenant_warehouse: TenantWarehouse, tmp_path: Path, kind: str
-) -> None:
+def test_one_bad_file_keeps_all_files_of_the_call_out(untouched: TenantWarehouse, tmp_path: Path, kind: str) -> None:
     make, message = BAD_FILES[kind]
     good = _written(tmp_path, "good.csv", GOOD)
     bad = make(tmp_path)
 
     with pytest.raises(SegOpsError, match=f"^{re.escape(str(bad))}: .*{re.escape(message)}") as caught:
-        ingest_files(tenant_warehouse, [good, bad], ColumnMapping())
+        ingest_files(untouched, [good, bad], ColumnMapping())
 
     assert "\n" not in str(caught.value)
-    assert (count(tenant_warehouse), count(tenant_warehouse, "dead_letters")) == (0, 0)
+    assert (count(untouched), count(untouched, "dead_letters")) == (0, 0)
 
 
-def test_a_missing_file_is_told_with_the_nearest_name_beside_it(
-    tenant_warehouse: TenantWarehouse, tmp_path: Path
-) -> None:
+def test_a_missing_file_is_told_with_the_nearest_name_beside_it(untouched: TenantWarehouse, tmp_path: Path) -> None:
     _written(tmp_path, "purchases.csv", GOOD)
 
     with pytest.raises(NotFound, match=r"purchase.csv: no such file; did you mean '.*/purchases.csv'\?"):
-        ingest_file(tenant_warehouse, tmp_path / "purchase.csv")
+        ingest_file(untouched, tmp_path / "purchase.csv")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read any file")
-def test_a_file_that_may_not_be_read_is_told(tenant_warehouse: TenantWarehouse, tmp_path: Path) -> None:
+def test_a_file_that_may_not_be_read_is_told(untouched: TenantWarehouse, tmp_path: Path) -> None:
     path = _written(tmp_path, "a.csv", GOOD)
     path.chmod(0)
 
     with pytest.raises(SegOpsError, match=r"a\.csv: Permission denied"):
-        ingest_file(tenant_warehouse, path)
+        ingest_file(untouched, path)
 
 
-def test_all_files_with_something_wrong_are_told_at_once(tenant_warehouse: TenantWarehouse, tmp_path: Path) -> None:
+def test_all_files_with_something_wrong_are_told_at_once(untouched: TenantWarehouse, tmp_path: Path) -> None:
     files = [tmp_path / "no.csv", _written(tmp_path, "a.csv", b"usr_id,event_type,occurred_at\n")]
 
     with pytest.raises(SegOpsError) as caught:
-        ingest_files(tenant_warehouse, files, ColumnMapping())
+        ingest_files(untouched, files, ColumnMapping())
 
     first, second = str(caught.value).splitlines()
     assert "no.csv: no such file" in first
@@ -127,22 +123,22 @@ def test_all_files_with_something_wrong_are_told_at_once(tenant_warehouse: Tenan
     ],
 )
 def test_columns_that_do_not_fit_are_told_with_the_nearest_spelling(
-    tenant_warehouse: TenantWarehouse, tmp_path: Path, header: str, mapping: dict[str, str], message: str
+    untouched: TenantWarehouse, tmp_path: Path, header: str, mapping: dict[str, str], message: str
 ) -> None:
     with pytest.raises(SegOpsError, match=f"events.csv: .*{message}"):
-        ingest_file(tenant_warehouse, csv_file(tmp_path, header=header), ColumnMapping(**mapping))  # type: ignore[arg-type]
+        ingest_file(untouched, csv_file(tmp_path, header=header), ColumnMapping(**mapping))  # type: ignore[arg-type]
 
 
 def test_an_event_type_that_is_a_column_of_some_files_only_is_refused(
-    tenant_warehouse: TenantWarehouse, tmp_path: Path
+    untouched: TenantWarehouse, tmp_path: Path
 ) -> None:
     one = csv_file(tmp_path, f"u1,a,{DAY}", header="user_id,kind,occurred_at", name="one.csv")
     two = csv_file(tmp_path, f"u1,a,{DAY}", name="two.csv")
 
     with pytest.raises(SegOpsError, match=r"--event-type 'kind' is a column of .*one\.csv but not of .*two\.csv"):
-        ingest_files(tenant_warehouse, [one, two], ColumnMapping(event_type="kind"))
+        ingest_files(untouched, [one, two], ColumnMapping(event_type="kind"))
 
-    assert count(tenant_warehouse) == 0
+    assert count(untouched) == 0
 
 
 def test_a_format_may_be_named_against_the_extension(tenant_warehouse: TenantWarehouse, tmp_path: Path) -> None:
@@ -168,7 +164,7 @@ def test_a_row_longer_than_a_block_stops_the_file_and_says_what_was_loaded(
     assert f"{loaded:,} of its events were loaded before; ingest the file again" in str(caught.value)
 
 
-def test_a_file_written_to_while_it_is_read_is_refused(tenant_warehouse: TenantWarehouse, tmp_path: Path) -> None:
+def test_a_file_written_to_while_it_is_read_is_refused(untouched: TenantWarehouse, tmp_path: Path) -> None:
     path = csv_file(tmp_path, f"u1,a,{DAY}")
 
     def append(_: object) -> None:
@@ -176,6 +172,6 @@ def test_a_file_written_to_while_it_is_read_is_refused(tenant_warehouse: TenantW
             file.write(f"u2,a,{DAY}\n")
 
     with pytest.raises(SegOpsError, match="the file was written to while it was read"):
-        ingest_file(tenant_warehouse, path, progress=append)
+        ingest_file(untouched, path, progress=append)
 
-    assert count(tenant_warehouse) == 0
+    assert count(untouched) == 0
