@@ -210,10 +210,12 @@ class _Look:
         return dg.AssetObservation("events", partition=tenant, metadata=metadata)
 
     def _skip_reason(self, held_back: Counter[str]) -> str:
+        if not self._watermarks:
+            return "there are no tenants yet"
         if not self._waiting:
-            return f"{len(self._watermarks)} tenants, all computed up to their newest events"
-        reasons = "; ".join(f"{count} for {reason}" for reason, count in sorted(held_back.items()))
-        return f"{len(self._waiting)} of {len(self._watermarks)} tenants wait: {reasons}"
+            return f"computed up to their newest events: {len(self._watermarks)} of {len(self._watermarks)} tenants"
+        reasons = ", ".join(f"{count} for {reason}" for reason, count in sorted(held_back.items()))
+        return f"waiting: {len(self._waiting)} of {len(self._watermarks)} tenants ({reasons})"
 
     def _is_late(self) -> bool:
         return time.monotonic() > self._give_up

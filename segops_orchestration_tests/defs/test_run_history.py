@@ -82,7 +82,7 @@ def test_an_orphan_does_not_keep_its_tenant_waiting(
     tags = {"dagster/partition": f"{tenant.slug}/buyers", **launched_by(tmp_path / "never")}
     a_run(orchestration.instance, STARTED, tags)
     orchestration.tick()
-    assert orchestration.tick().skipped == "1 of 1 tenants wait: 1 for time to pass since a failure"
+    assert orchestration.tick().skipped == "waiting: 1 of 1 tenants (1 for time to pass since a failure)"
 
 
 def purge(instance: dg.DagsterInstance, **config: Any) -> None:

@@ -65,11 +65,12 @@ def test_an_idle_system_is_asked_for_nothing(orchestration: Orchestration, tenan
     computed(tenant)
     result = orchestration.tick()
     assert result.requests == []
-    assert result.skipped == "1 tenants, all computed up to their newest events"
+    assert result.skipped == "computed up to their newest events: 1 of 1 tenants"
 
 
 def test_without_tenants_there_is_nothing_to_do(orchestration: Orchestration) -> None:
-    assert orchestration.tick().requests == []
+    tick = orchestration.tick()
+    assert (tick.requests, tick.skipped) == ([], "there are no tenants yet")
 
 
 def test_a_tenant_without_segments_is_not_computed(orchestration: Orchestration, tenant: StoryTenant) -> None:
@@ -162,7 +163,7 @@ def test_a_tenant_with_a_run_in_flight_is_not_asked_again(
     a_run(orchestration.instance, status, {PARTITION_TAG: tenant.slug})
     result = orchestration.tick()
     assert result.requests == []
-    assert result.skipped == "1 of 1 tenants wait: 1 for a run in flight"
+    assert result.skipped == "waiting: 1 of 1 tenants (1 for a run in flight)"
 
 
 def test_a_run_of_one_segment_keeps_its_tenant_busy(orchestration: Orchestration, tenant: StoryTenant) -> None:
@@ -202,7 +203,7 @@ def test_a_tenant_that_another_program_computes_is_left_alone(
     computed(tenant)
     happened(tenant, "bob")
     lease = catalog.acquire_lease(tenant.slug, "another program")
-    assert orchestration.tick().skipped == "1 of 1 tenants wait: 1 for another computation to finish"
+    assert orchestration.tick().skipped == "waiting: 1 of 1 tenants (1 for another computation to finish)"
     catalog.release_lease(lease)
     assert orchestration.tick().tenants == [tenant.slug]
 
@@ -267,7 +268,7 @@ def test_a_failed_run_is_tried_again_later_and_later(
         clock.ahead = timedelta()
         failed(orchestration, request)
         clock.ahead = timedelta(seconds=seconds - 5)
-        assert orchestration.tick().skipped == "1 of 1 tenants wait: 1 for time to pass since a failure"
+        assert orchestration.tick().skipped == "waiting: 1 of 1 tenants (1 for time to pass since a failure)"
         clock.ahead = timedelta(seconds=seconds + 1)
         (request,) = orchestration.tick().requests
         assert request.run_key not in keys, "Dagster would take it for done"
@@ -287,7 +288,7 @@ def test_new_events_do_not_hurry_a_failing_tenant(orchestration: Orchestration, 
     (request,) = orchestration.tick().requests
     failed(orchestration, request)
     happened(tenant, "cid")
-    assert orchestration.tick().skipped == "1 of 1 tenants wait: 1 for time to pass since a failure"
+    assert orchestration.tick().skipped == "waiting: 1 of 1 tenants (1 for time to pass since a failure)"
 
 
 def test_a_mended_definition_is_tried_at_once(orchestration: Orchestration, tenant: StoryTenant) -> None:
