@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Dagster stops its services in turn, then runs that are under way are interrupted, then nothing is asked any more.
 _QUIT_SECONDS = 20.0
 _TERMINATE_SECONDS = 20.0
+_KILL_SECONDS = 2.0
 _POLL_SECONDS = 0.1
 
 # In the environment of everything that `segops dev` starts.
@@ -110,6 +111,7 @@ class DagsterProcess:
     process: subprocess.Popen[str]
     url: str
     log: Path
+    _stopping: threading.Event = field(default_factory=threading.Event)
 
     @classmethod
     def start(cls, settings: Settings, host: str, port: int, *, verbose: bool, show: Show) -> DagsterProcess:
@@ -144,7 +146,8 @@ class DagsterProcess:
                 record = _RECORD.match(plain)
                 # A traceback's lines have no level of their own; they belong to the record before them.
                 shown = record["level"] in _SHOWN_LEVELS if record else shown
-                if plain and (verbose or shown):
+                # Runs that we interrupt ourselves are no news.
+                if plain and (verbose or shown) and not self._stopping.is_set():
                     show(plain)
 
     @property
@@ -177,6 +180,7 @@ class DagsterProcess:
 
         ``hurry`` (a second Ctrl-C) cuts the waiting short.
         """
+        self._stopping.set()
         if self.is_alive:
             self.process.send_signal(signal.SIGINT)
         _wait_until(lambda: not self.is_alive, _QUIT_SECONDS, hurry)
@@ -184,6 +188,7 @@ class DagsterProcess:
         _wait_until(lambda: not self._group_exists(), _TERMINATE_SECONDS, hurry)
         self._signal_group(signal.SIGKILL)
         self.process.wait()
+        _wait_until(lambda: not self._group_exists(), _KILL_SECONDS, threading.Event())
 
     def _group_exists(self) -> bool:
         self.process.poll()  # Reaps it, so that it does not count itself.
