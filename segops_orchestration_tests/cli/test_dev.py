@@ -145,6 +145,14 @@ STUBBORN = (
 )
 
 
+def a_stubborn_process() -> subprocess.Popen[str]:
+    """One that hears neither SIGINT nor SIGTERM, with a child that does not either."""
+    process = a_process(STUBBORN)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "started\n"
+    return process
+
+
 def is_gone(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
@@ -173,9 +181,7 @@ def dagster_like(process: subprocess.Popen[str], tmp_path: Path) -> DagsterProce
 def test_stopping_ends_the_whole_group_however_stubborn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dagster_process, "_QUIT_SECONDS", 0.3)
     monkeypatch.setattr(dagster_process, "_TERMINATE_SECONDS", 0.3)
-    process = a_process(STUBBORN)
-    assert process.stdout is not None
-    assert process.stdout.readline() == "started\n"
+    process = a_stubborn_process()
     (child,) = psutil.Process(process.pid).children()
     dagster_like(process, tmp_path).stop(threading.Event())
     assert process.poll() == -signal.SIGKILL
@@ -183,7 +189,7 @@ def test_stopping_ends_the_whole_group_however_stubborn(tmp_path: Path, monkeypa
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
-    process = a_process(STUBBORN)
+    process = a_stubborn_process()
     hurry = threading.Event()
     hurry.set()
     started = time.monotonic()
