@@ -29,8 +29,8 @@ _TERMINATE_SECONDS = 20.0
 _KILL_SECONDS = 2.0
 _POLL_SECONDS = 0.1
 
-# In the environment of everything that `segops dev` starts.
-_MARK = "SEGOPS_DEV"
+# In the environment of everything that `segops dev` starts, and of nothing else.
+MARK = "SEGOPS_DEV"
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _RECORD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d .* - (?P<level>[A-Z]+) - ")
@@ -61,7 +61,6 @@ def child_environment(settings: Settings, environ: Mapping[str, str]) -> dict[st
         "SEGOPS_DATABASE_URL": _absolute(settings.database_url),
         "DAGSTER_HOME": str(settings.dagster_home),
         "PYTHONUNBUFFERED": "1",
-        _MARK: "1",
     }
 
 
@@ -97,7 +96,7 @@ def _is_leftover(process: psutil.Process, settings: Settings) -> bool:
 
     try:
         environ = process.environ()
-        ours = _MARK in environ and environ.get("DAGSTER_HOME") == str(settings.dagster_home)
+        ours = MARK in environ and environ.get("DAGSTER_HOME") == str(settings.dagster_home)
         # The warehouse belongs to everybody, whoever started it.
         return ours and "segops_orchestration.warehouse.embedded" not in process.cmdline()
     except (psutil.Error, OSError):
@@ -128,7 +127,7 @@ class DagsterProcess:
             errors="replace",
             # Away from the user's directory: Dagster would read a .env or dagster.yaml that is meant for others.
             cwd=home,
-            env=child_environment(settings, os.environ),
+            env={**child_environment(settings, os.environ), MARK: "1"},
             # Its own process group: Ctrl-C reaches us alone, and we stop the others in order.
             start_new_session=True,
         )

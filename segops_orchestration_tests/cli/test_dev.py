@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from segops_orchestration.cli import dagster_process
 from segops_orchestration.cli.dagster_process import (
+    MARK,
     DagsterProcess,
     child_environment,
     stop_leftovers,
@@ -159,9 +160,10 @@ def is_gone(process: psutil.Process) -> bool:
 
 def test_what_a_killed_one_left_behind_is_stopped_and_nothing_else(home: Path, tmp_path: Path) -> None:
     settings = Settings.from_env()
-    ours = a_process(SLEEP, **child_environment(settings, {}))
-    other_home = a_process(SLEEP, **child_environment(Settings.from_env({"SEGOPS_HOME": str(tmp_path / "b")}), {}))
-    by_hand = a_process(SLEEP, DAGSTER_HOME=str(settings.dagster_home))
+    ours = a_process(SLEEP, **child_environment(settings, {MARK: "1"}))
+    elsewhere = Settings.from_env({"SEGOPS_HOME": str(tmp_path / "b")})
+    other_home = a_process(SLEEP, **child_environment(elsewhere, {MARK: "1"}))
+    by_hand = a_process(SLEEP, **child_environment(settings, {}))
     try:
         assert stop_leftovers(settings) == 1
         assert ours.poll() is not None
