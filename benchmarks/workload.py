@@ -121,15 +121,17 @@ SEGMENTS = [
     ),
     BenchmarkSegment(
         "big-spenders",
-        [_total("sum", "gte", 500), _total("max", "gte", 150)],
+        [_total("sum", "gte", 500), _total("max", "gte", 150), _total("avg", "gt", 80)],
         """SELECT count() FROM (SELECT user_id FROM events WHERE event_type = 'order_placed' GROUP BY user_id
-        HAVING sum(JSONExtractFloat(payload, 'total')) >= 500 AND max(JSONExtractFloat(payload, 'total')) >= 150)""",
+        HAVING sum(JSONExtractFloat(payload, 'total')) >= 500 AND max(JSONExtractFloat(payload, 'total')) >= 150
+        AND avg(JSONExtractFloat(payload, 'total')) > 80)""",
     ),
     BenchmarkSegment(
-        "high-average",
-        [_total("avg", "gt", 120), _count("order_placed", "gte", 3)],
-        """SELECT count() FROM (SELECT user_id FROM events WHERE event_type = 'order_placed' GROUP BY user_id
-        HAVING avg(JSONExtractFloat(payload, 'total')) > 120 AND count() >= 3)""",
+        "straight-from-mail",
+        [{"type": "event_sequence", "events": ["email_opened", "order_placed"], "window_days": 90, "strict": True}],
+        f"""SELECT count() FROM (SELECT user_id, arraySort(groupArray((occurred_at, event_type))) AS history FROM events
+        WHERE occurred_at > {_AT} - INTERVAL 90 DAY GROUP BY user_id) WHERE arrayExists(i -> history[i].2 = 'email_opened'
+        AND history[i + 1].2 = 'order_placed' AND history[i].1 < history[i + 1].1, range(1, length(history)))""",
     ),
     BenchmarkSegment(
         "last-order-in-app",
@@ -170,9 +172,13 @@ SEGMENTS = [
     ),
     BenchmarkSegment(
         "browsers",
-        [_count("page_viewed", "gte", 5, 30), {"type": "not", "condition": _count("order_placed", "gte", 1, 30)}],
-        f"""SELECT count() FROM (SELECT user_id FROM events WHERE event_type IN ('page_viewed', 'order_placed')
-        AND occurred_at > {_AT} - INTERVAL 30 DAY GROUP BY user_id
-        HAVING countIf(event_type = 'page_viewed') >= 5 AND countIf(event_type = 'order_placed') = 0)""",
+        [_count("page_viewed", "gte", 5, 30), {"type": "not", "condition": _count("order_placed", "gte", 1, 30)},
+         {"type": "event_property", "event_type": "page_viewed", "property": "referrer", "operator": "in",
+          "value": ["mail", "search"]}],
+        f"""SELECT count() FROM (SELECT user_id, countIf(event_type = 'page_viewed' AND occurred_at > {_AT} - INTERVAL 30 DAY)
+        AS views, countIf(event_type = 'order_placed' AND occurred_at > {_AT} - INTERVAL 30 DAY) AS orders,
+        argMaxIf(payload, occurred_at, event_type = 'page_viewed') AS latest FROM events
+        WHERE event_type IN ('page_viewed', 'order_placed') GROUP BY user_id)
+        WHERE views >= 5 AND orders = 0 AND JSONExtractString(latest, 'referrer') IN ('mail', 'search')""",
     ),
 ]  # fmt: skip

@@ -197,8 +197,7 @@ class Catalog:
     def mark_staged(self, computation_id: int, segments: Sequence[StagedCounts], *, lease: Lease | None = None) -> None:
         """The segments' changes are worked out and stored in ClickHouse. Raises Conflict out of turn."""
         with self._write(lease) as (session, _):
-            for counts in segments:
-                ledger.stage(session, computation_id, counts)
+            ledger.stage(session, computation_id, segments)
 
     def commit_segments(
         self, computation_id: int, segments: Sequence[CommittedCounts], *, lease: Lease | None = None
@@ -208,8 +207,7 @@ class Catalog:
         Raises Conflict when one is not staged, or a later computation of it has committed; then none is.
         """
         with self._write(lease) as (session, now):
-            for counts in segments:
-                ledger.commit(session, computation_id, counts, now)
+            ledger.commit(session, computation_id, segments, now)
 
     def abandon_segment(self, computation_id: int, segment_id: int, *, lease: Lease | None = None) -> None:
         """The segment's changes will never be applied. Raises Conflict when they are."""

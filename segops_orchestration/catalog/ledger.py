@@ -92,41 +92,42 @@ def begin(session: Session, plan: Plan, now: datetime) -> Computation:
     return computation_record(session, row)
 
 
-def stage(session: Session, computation_id: int, counts: StagedCounts) -> None:
+def stage(session: Session, computation_id: int, segments: Sequence[StagedCounts]) -> None:
     """Planned -> staged, with the counts of the changes worked out; staging again replaces them.
 
     Raises:
         NotFound, Conflict: no such part of a computation, or it is committed or abandoned.
     """
-    row = _part(session, computation_id, counts.segment_id)
-    _expect(row, "staged", OPEN)
-    row.status = "staged"
-    row.candidates, row.entered, row.exited = counts.candidates, counts.entered, counts.exited
-    row.rows_read = counts.rows_read
+    parts = _parts(session, computation_id, [counts.segment_id for counts in segments])
+    for counts in segments:
+        row = parts[counts.segment_id]
+        _expect(row, "staged", OPEN)
+        row.status = "staged"
+        row.candidates, row.entered, row.exited = counts.candidates, counts.entered, counts.exited
+        row.rows_read = counts.rows_read
 
 
-def commit(session: Session, computation_id: int, counts: CommittedCounts, now: datetime) -> None:
-    """Staged -> committed: from here on the segment's members are those of this computation.
+def commit(session: Session, computation_id: int, segments: Sequence[CommittedCounts], now: datetime) -> None:
+    """Staged -> committed: from here on the segments' members are those of this computation.
 
     Raises:
         NotFound, Conflict: no such part of a computation, it is not staged, or a later one has committed.
     """
-    segment_id = counts.segment_id
-    row = _part(session, computation_id, segment_id)
-    _expect(row, "committed", ("staged",))
-    segment = session.get_one(SegmentRow, segment_id, with_for_update=True)
-    if segment.committed_id is not None:
-        latest = session.get_one(SegmentComputationRow, segment.committed_id)
-        if latest.computation_id > computation_id:
+    ids = [counts.segment_id for counts in segments]
+    parts = _parts(session, computation_id, ids)
+    holders = _holders(session, ids)
+    for counts in segments:
+        row = parts[counts.segment_id]
+        _expect(row, "committed", ("staged",))
+        segment, latest = holders[counts.segment_id]
+        if latest is not None and latest > computation_id:
             raise Conflict(
-                f"segment {segment_id} holds the members of computation {latest.computation_id}: the earlier "
+                f"segment {segment.id} holds the members of computation {latest}: the earlier "
                 f"{computation_id} can no longer be committed"
             )
-    row.status = "committed"
-    row.members = counts.members
-    row.milliseconds = counts.milliseconds
-    row.committed_at = now
-    segment.committed_id = row.id
+        row.status = "committed"
+        row.members, row.milliseconds, row.committed_at = counts.members, counts.milliseconds, now
+        segment.committed_id = row.id
 
 
 def abandon(session: Session, computation_id: int, segment_id: int) -> None:
@@ -174,17 +175,37 @@ def finish(session: Session, computation_id: int, status: Ended, error: str | No
 
 
 def _part(session: Session, computation_id: int, segment_id: int) -> SegmentComputationRow:
-    row = session.scalar(
+    return _parts(session, computation_id, [segment_id])[segment_id]
+
+
+def _parts(session: Session, computation_id: int, segment_ids: Sequence[int]) -> dict[int, SegmentComputationRow]:
+    """A computation's parts by segment, locked."""
+    rows = session.scalars(
         select(SegmentComputationRow)
         .where(
             SegmentComputationRow.computation_id == computation_id,
-            SegmentComputationRow.segment_id == segment_id,
+            SegmentComputationRow.segment_id.in_(segment_ids),
         )
+        .order_by(SegmentComputationRow.id)
         .with_for_update()
     )
-    if row is None:
-        raise NotFound(f"computation {computation_id} has no segment {segment_id}")
-    return row
+    found = {row.segment_id: row for row in rows}
+    for segment_id in segment_ids:
+        if segment_id not in found:
+            raise NotFound(f"computation {computation_id} has no segment {segment_id}")
+    return found
+
+
+def _holders(session: Session, segment_ids: Sequence[int]) -> dict[int, tuple[SegmentRow, int | None]]:
+    """Segments, locked, each with the computation whose members it holds."""
+    rows = session.execute(
+        select(SegmentRow, SegmentComputationRow.computation_id)
+        .outerjoin(SegmentComputationRow, SegmentComputationRow.id == SegmentRow.committed_id)
+        .where(SegmentRow.id.in_(segment_ids))
+        .order_by(SegmentRow.id)
+        .with_for_update(of=SegmentRow)
+    ).tuples()
+    return {segment.id: (segment, computation_id) for segment, computation_id in rows}
 
 
 def _expect(row: SegmentComputationRow, wanted: str, allowed: Sequence[str]) -> None:

@@ -37,9 +37,9 @@ def _universe(user_filters: tuple[str, ...]) -> str:
     return select("user_id", "users", user_filters, group_by="user_id", having=f"min(first_seen) <= {AT}")
 
 
-def _everyone(user_filters: tuple[str, ...]) -> Source:
+def _everyone(user_filters: tuple[str, ...], events: str = "events FINAL") -> Source:
     return Source(
-        events="events FINAL",
+        events=events,
         identifications="identifications FINAL",
         filters=(f"occurred_at <= {AT}", *user_filters),
         user_filters=user_filters,
@@ -54,7 +54,7 @@ EVERYONE = _everyone(())
 ONE_BUCKET = _everyone(("cityHash64(user_id) % {buckets:UInt64} = {bucket:UInt64}",))
 
 # One user, for previews and explanations.
-ONE_USER = _everyone(("user_id = {user_id:String}",))
+ONE_USER = _everyone(("user_id = {user_id:String}",), events="events_by_user FINAL")
 
 # The users whose answer can have changed. A delta copies their events out once and evaluates every segment on the
 # copy, where a condition takes milliseconds instead of a scan. The copy serves all segments of a computation; a

@@ -33,7 +33,7 @@ SELECT
   {{computation_id:UInt64}}, event_id, user_id, event_type, occurred_at, min(arrived_at), argMin(payload, arrived_at)
 FROM (
   SELECT event_id, user_id, event_type, occurred_at, ingested_at AS arrived_at, payload
-  FROM events
+  FROM events_by_user
   WHERE occurred_at <= {{at:DateTime64(3, 'UTC')}}
     {of_types}
     AND user_id IN (
@@ -119,11 +119,12 @@ class Candidates:
         self._session = session
         self._event_types = event_types
         self._numbers: dict[Reason, int] = {}
+        self._any_found = False
 
     @property
-    def looked_up(self) -> bool:
-        """Whether anything may be in the scratch tables."""
-        return bool(self._numbers)
+    def any_found(self) -> bool:
+        """Whether anything is in the scratch tables."""
+        return self._any_found
 
     def reason_numbers(self, work: PlannedWork) -> list[int]:
         """The numbers of the segment's reasons in the table ``candidates``."""
@@ -137,6 +138,7 @@ class Candidates:
         """Complete the candidates of a level's segments and copy their events out; returns how many each has."""
         self._look_up(reason for work in level for reason in reasons(work))
         counts, not_extracted = self._count(level)
+        self._any_found = self._any_found or any(counts.values())
         if not_extracted:
             self._extract()
         return counts

@@ -171,7 +171,7 @@ class _Execution:
                 if work_by_delta:
                     staged += self._stage_deltas(work_by_delta, candidates, workers)
                 results += self._commit(staged)
-        if candidates.looked_up:
+        if candidates.any_found:
             empty_scratch(self._session.warehouse)
         return results
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 from segops_orchestration.warehouse.client import TenantWarehouse
 
 _TABLES = ("candidates", "candidate_events")
@@ -12,5 +14,5 @@ def empty_scratch(warehouse: TenantWarehouse) -> None:
 
     The caller holds the tenant's lease, so nobody else is using them.
     """
-    for table in _TABLES:
-        warehouse.command(f"TRUNCATE TABLE {table}")
+    with ThreadPoolExecutor(len(_TABLES)) as workers:
+        list(workers.map(lambda table: warehouse.command(f"TRUNCATE TABLE {table}"), _TABLES))

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from segops_orchestration.errors import SegOpsError, WarehouseError
 from segops_orchestration.settings import Settings
-from segops_orchestration.warehouse.migrate import apply_migrations
+from segops_orchestration.warehouse.migrate import apply_migrations, migrations
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
@@ -210,9 +210,20 @@ class TenantWarehouse:
 
         May be called any number of times and by several processes at once.
         """
+        if self._is_current():
+            return []
         with _refusals(self.slug):
             self._warehouse.admin.command(f"CREATE DATABASE IF NOT EXISTS {self.database}")
         return apply_migrations(self.command, self._applied_versions())
+
+    def _is_current(self) -> bool:
+        """Whether nothing is left to migrate, in one query: every computation asks."""
+        try:
+            rows = self.query("SELECT version FROM schema_migrations").result_rows
+        except WarehouseError:
+            # No such database or table yet. If the server itself is out of reach, what follows says so.
+            return False
+        return {migration.version for migration in migrations()} <= {version for (version,) in rows}
 
     def _applied_versions(self) -> frozenset[int] | None:
         present = self.query("EXISTS TABLE schema_migrations").result_rows[0][0]

@@ -15,6 +15,27 @@ ENGINE = ReplacingMergeTree(first_delivery)
 PARTITION BY toYYYYMM(occurred_at)
 ORDER BY (event_type, user_id, occurred_at, event_id);
 
+-- The same events in the order of users. A computation of everyone reads a slice of one event type; one of a few users
+-- reads those users' events, which lie side by side here. Measured: copying out 100 of 50,000 users' events takes a
+-- quarter of the time that it takes from the table above, and no longer as the history grows.
+CREATE TABLE IF NOT EXISTS events_by_user
+(
+    event_id UUID,
+    user_id String,
+    event_type LowCardinality(String),
+    occurred_at DateTime64(3, 'UTC'),
+    ingested_at DateTime64(3, 'UTC'),
+    payload String CODEC(ZSTD(1)),
+    first_delivery UInt64 MATERIALIZED bitNot(toUInt64(toUnixTimestamp64Milli(ingested_at)))
+)
+ENGINE = ReplacingMergeTree(first_delivery)
+ORDER BY (user_id, event_type, occurred_at, event_id)
+SETTINGS index_granularity = 512;
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS events_to_events_by_user TO events_by_user AS
+SELECT event_id, user_id, event_type, occurred_at, ingested_at, payload
+FROM events;
+
 -- Who had events arrive, in the order in which inserts were committed: _block_number grows with every insert and
 -- stays with its row through merges. That number is the watermark.
 CREATE TABLE IF NOT EXISTS arrivals
