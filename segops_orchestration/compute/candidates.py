@@ -8,6 +8,7 @@ numbered, and stored in the scratch table ``candidates`` under its number.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,12 +18,12 @@ from segops_orchestration.compiler.parameters import Parameters, ScopedParameter
 from segops_orchestration.compiler.source import IDENTIFICATION
 from segops_orchestration.compiler.sql import select
 from segops_orchestration.compute.plan import PlannedWork
-from segops_orchestration.compute.session import ComputeSession
+from segops_orchestration.compute.session import ComputeSession, split_evenly
 from segops_orchestration.dsl.models import Definition, EventSequence
 from segops_orchestration.dsl.references import iter_conditions
 
 # Reasons looked up by one statement.
-_REASONS_PER_INSERT = 50
+_REASONS_PER_INSERT = 20
 
 _NOT_EXTRACTED = "user_id NOT IN (SELECT user_id FROM candidate_events WHERE computation_id = {computation_id:UInt64})"
 
@@ -114,9 +115,10 @@ def reasons(work: PlannedWork) -> Iterator[Reason]:
 class Candidates:
     """The candidates of one computation."""
 
-    def __init__(self, session: ComputeSession, event_types: frozenset[str] | None) -> None:
+    def __init__(self, session: ComputeSession, workers: Executor, event_types: frozenset[str] | None) -> None:
         """``event_types`` are those that any segment of the computation reads, None for all."""
         self._session = session
+        self._workers = workers
         self._event_types = event_types
         self._numbers: dict[Reason, int] = {}
         self._any_found = False
@@ -145,10 +147,11 @@ class Candidates:
 
     def _look_up(self, wanted: Iterable[Reason]) -> None:
         new = [reason for reason in dict.fromkeys(wanted) if reason not in self._numbers]
+        # Limits on the same event types side by side: they share a pass.
+        new.sort(key=lambda reason: reason.limit.event_types or () if isinstance(reason, Swept) else ())
         for reason in new:
             self._numbers[reason] = len(self._numbers) + 1
-        for start in range(0, len(new), _REASONS_PER_INSERT):
-            self._insert(new[start : start + _REASONS_PER_INSERT])
+        list(self._workers.map(self._insert, split_evenly(new, _REASONS_PER_INSERT)))
 
     def _insert(self, batch: Sequence[Reason]) -> None:
         parameters = Parameters()

@@ -23,7 +23,7 @@ from segops_orchestration.compute.plan import PlannedWork, Resolver, Watermark, 
 from segops_orchestration.compute.recovery import recover
 from segops_orchestration.compute.result import ComputationResult, SegmentResult
 from segops_orchestration.compute.scratch import empty_scratch
-from segops_orchestration.compute.session import USERS_PER_BUCKET, ComputeSession
+from segops_orchestration.compute.session import USERS_PER_BUCKET, ComputeSession, split_evenly
 from segops_orchestration.errors import SegOpsError
 from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse
 
@@ -160,11 +160,11 @@ class _Execution:
 
     def _run(self, levels: Sequence[Sequence[PlannedWork]]) -> list[SegmentResult]:
         deltas = [work for level in levels for work in level if work.mode == "delta"]
-        candidates = Candidates(self._session, event_types_read(work.definition for work in deltas))
-        candidates.prepare(deltas)
         buckets = self._buckets() if len(deltas) < sum(map(len, levels)) else 1
         results: list[SegmentResult] = []
         with ThreadPoolExecutor(DELTA_WORKERS) as workers:
+            candidates = Candidates(self._session, workers, event_types_read(work.definition for work in deltas))
+            candidates.prepare(deltas)
             for level in levels:
                 staged = [self._stage_full(work, buckets) for work in level if work.mode == "full"]
                 work_by_delta = [work for work in level if work.mode == "delta"]
@@ -188,7 +188,6 @@ class _Execution:
         counts = candidates.find(level)
         idle = [_Staged(work, 0, 0, 0) for work in level if not counts[work.segment.id]]
         busy = [work for work in level if counts[work.segment.id]]
-        batches = [busy[start : start + DELTA_BATCH] for start in range(0, len(busy), DELTA_BATCH)]
 
         def stage(batch: Sequence[PlannedWork]) -> list[_Staged]:
             started = time.monotonic()
@@ -197,7 +196,7 @@ class _Execution:
             milliseconds = _since(started) // len(batch)
             return [_Staged(work, counts[work.segment.id], rows_read, milliseconds) for work in batch]
 
-        return idle + [staged for batch in workers.map(stage, batches) for staged in batch]
+        return idle + [staged for batch in workers.map(stage, split_evenly(busy, DELTA_BATCH)) for staged in batch]
 
     def _commit(self, level: Sequence[_Staged]) -> list[SegmentResult]:
         evaluated = [staged.work.segment.id for staged in level if staged.candidates != 0]

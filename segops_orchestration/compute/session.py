@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from segops_orchestration.compiler.parameters import instant_text
 from segops_orchestration.warehouse.client import TenantWarehouse
@@ -15,6 +15,10 @@ from segops_orchestration.warehouse.client import TenantWarehouse
 MAX_QUERY_SECONDS = 3600
 # Users per pass of a full computation; memory grows with it, time with the number of passes.
 USERS_PER_BUCKET = 1_000_000
+# Planning a small statement takes longer than running it; splitting fewer than these gains nothing.
+_LEAST_PER_BATCH = 3
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -63,3 +67,12 @@ class ComputeSession:
 def _rows_read(summary: Any) -> int:
     fields: Mapping[str, Any] = getattr(summary, "summary", {}) or {}
     return int(fields.get("read_rows", 0))
+
+
+def split_evenly(items: Sequence[T], most: int) -> list[Sequence[T]]:
+    """Batches of at most ``most`` items, and at least two where there is enough: the server then plans two at once."""
+    if len(items) <= _LEAST_PER_BATCH:
+        return [items] if items else []
+    batches = max(2, -(-len(items) // most))
+    size = -(-len(items) // batches)
+    return [items[start : start + size] for start in range(0, len(items), size)]

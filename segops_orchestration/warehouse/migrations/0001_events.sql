@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS events_by_user
 )
 ENGINE = ReplacingMergeTree(first_delivery)
 ORDER BY (user_id, event_type, occurred_at, event_id)
-SETTINGS index_granularity = 512;
+SETTINGS index_granularity = 256, min_compress_block_size = 16384, max_compress_block_size = 32768;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS events_to_events_by_user TO events_by_user AS
 SELECT event_id, user_id, event_type, occurred_at, ingested_at, payload
