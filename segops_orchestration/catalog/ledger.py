@@ -204,7 +204,7 @@ def _holders(session: Session, segment_ids: Sequence[int]) -> dict[int, tuple[Se
         .where(SegmentRow.id.in_(segment_ids))
         .order_by(SegmentRow.id)
         .with_for_update(of=SegmentRow)
-    ).tuples()
+    )
     return {segment.id: (segment, computation_id) for segment, computation_id in rows}
 
 

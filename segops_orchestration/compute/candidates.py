@@ -121,6 +121,7 @@ class Candidates:
         self._workers = workers
         self._event_types = event_types
         self._numbers: dict[Reason, int] = {}
+        self._extracted = False
         self._any_found = False
 
     @property
@@ -138,20 +139,24 @@ class Candidates:
 
     def find(self, level: Sequence[PlannedWork]) -> dict[int, int]:
         """Complete the candidates of a level's segments and copy their events out; returns how many each has."""
-        self._look_up(reason for work in level for reason in reasons(work))
-        counts, not_extracted = self._count(level)
+        if self._look_up(reason for work in level for reason in reasons(work)) or not self._extracted:
+            extraction = self._workers.submit(self._extract)
+            counts = self._count(level)
+            extraction.result()
+        else:
+            counts = self._count(level)
         self._any_found = self._any_found or any(counts.values())
-        if not_extracted:
-            self._extract()
         return counts
 
-    def _look_up(self, wanted: Iterable[Reason]) -> None:
+    def _look_up(self, wanted: Iterable[Reason]) -> bool:
+        """Store the users of the reasons that are new; returns whether any is."""
         new = [reason for reason in dict.fromkeys(wanted) if reason not in self._numbers]
         # Limits on the same event types side by side: they share a pass.
         new.sort(key=lambda reason: reason.limit.event_types or () if isinstance(reason, Swept) else ())
         for reason in new:
             self._numbers[reason] = len(self._numbers) + 1
         list(self._workers.map(self._insert, split_evenly(new, _REASONS_PER_INSERT)))
+        return bool(new)
 
     def _insert(self, batch: Sequence[Reason]) -> None:
         parameters = Parameters()
@@ -184,16 +189,15 @@ class Candidates:
         passed = f"arrayJoin(arrayFilter(number -> number > 0, [{numbered}])) AS reason"
         return select([passed, "user_id"], "events", where)
 
-    def _count(self, level: Sequence[PlannedWork]) -> tuple[dict[int, int], int]:
-        """How many candidates each segment has, and how many have no events copied out yet."""
+    def _count(self, level: Sequence[PlannedWork]) -> dict[int, int]:
         columns = [f"uniqExactIf(user_id, reason IN ({_listed(self.reason_numbers(work))}))" for work in level]
-        columns.append(f"countIf({_NOT_EXTRACTED})")
         sql = f"SELECT {', '.join(columns)} FROM candidates WHERE computation_id = {{computation_id:UInt64}}"
         (row,) = self._session.rows(sql)
-        counts = {work.segment.id: int(count) for work, count in zip(level, row[:-1], strict=True)}
-        return counts, int(row[-1])
+        return {work.segment.id: int(count) for work, count in zip(level, row, strict=True)}
 
     def _extract(self) -> None:
+        """Copy the events of candidates that have none copied yet."""
+        self._extracted = True
         parameters: dict[str, object] = {}
         types = ""
         if self._event_types is not None:

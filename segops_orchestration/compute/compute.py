@@ -165,14 +165,17 @@ class _Execution:
         with ThreadPoolExecutor(DELTA_WORKERS) as workers:
             candidates = Candidates(self._session, workers, event_types_read(work.definition for work in deltas))
             candidates.prepare(deltas)
-            for level in levels:
+            for number, level in enumerate(levels, start=1):
                 staged = [self._stage_full(work, buckets) for work in level if work.mode == "full"]
                 work_by_delta = [work for work in level if work.mode == "delta"]
                 if work_by_delta:
                     staged += self._stage_deltas(work_by_delta, candidates, workers)
-                results += self._commit(staged)
-        if candidates.any_found:
-            empty_scratch(self._session.warehouse)
+                if number == len(levels) and candidates.any_found:
+                    emptying = workers.submit(empty_scratch, self._session.warehouse)
+                    results += self._commit(staged)
+                    emptying.result()
+                else:
+                    results += self._commit(staged)
         return results
 
     def _buckets(self) -> int:
