@@ -245,6 +245,11 @@ class Catalog:
         with self._read() as session:
             return reports.list_computations(session, tenant, segment, limit)
 
+    def member_history(self, tenant: str, segment_ids: Sequence[int], limit: int = 40) -> dict[int, list[int]]:
+        """The member counts of each segment's last committed computations, by segment id, oldest first."""
+        with self._read() as session:
+            return reports.member_history(session, tenant, segment_ids, limit)
+
     def watermarks(self) -> dict[str, TenantWatermark]:
         """How far each active tenant is computed, by slug: one query for all of them."""
         with self._read() as session:

@@ -166,6 +166,30 @@ def list_computations(session: Session, tenant_slug: str, segment: int | str | N
     return [_record(row, tenant_slug, parts[row.id]) for row in rows]
 
 
+def member_history(session: Session, tenant_slug: str, segment_ids: Sequence[int], limit: int) -> dict[int, list[int]]:
+    """The member counts of the last ``limit`` committed computations of each segment, oldest first.
+
+    Raises:
+        NotFound: no such tenant.
+    """
+    tenant = tenants.get(session, tenant_slug)
+    part = SegmentComputationRow
+    newest_first = func.row_number().over(partition_by=part.segment_id, order_by=part.id.desc()).label("age")
+    numbered = (
+        select(part.id, part.segment_id, part.members, newest_first)
+        .join(SegmentRow, SegmentRow.id == part.segment_id)
+        .where(SegmentRow.tenant_id == tenant.id, part.segment_id.in_(segment_ids), part.status == "committed")
+        .subquery()
+    )
+    rows = session.execute(
+        select(numbered.c.segment_id, numbered.c.members).where(numbered.c.age <= limit).order_by(numbered.c.id)
+    )
+    history: dict[int, list[int]] = {segment_id: [] for segment_id in segment_ids}
+    for segment_id, members in rows:
+        history[segment_id].append(members or 0)
+    return history
+
+
 def computation_record(session: Session, row: ComputationRow) -> Computation:
     """A computation with all its segments, in the order they were planned."""
     slug = session.get_one(TenantRow, row.tenant_id).slug

@@ -99,7 +99,7 @@ def _only_one(settings: Settings) -> Iterator[None]:
 
 @contextmanager
 def _warehouse(settings: Settings) -> Iterator[str]:
-    """The running warehouse, as a text for people. It is stopped in the end if it was started here."""
+    """The running warehouse, as a text for people. The embedded one is stopped in the end, whoever started it."""
     if settings.clickhouse_url:
         from segops_orchestration.warehouse.client import Warehouse
 
@@ -109,13 +109,11 @@ def _warehouse(settings: Settings) -> Iterator[str]:
         return
     from segops_orchestration.warehouse.embedded import lifecycle
 
-    was_running = lifecycle.status(settings).running
     endpoint = lifecycle.ensure_running(settings)
     try:
         yield f"embedded, on {endpoint.host}:{endpoint.port}, in {settings.warehouse_dir}"
     finally:
-        if not was_running:
-            lifecycle.stop(settings)
+        lifecycle.stop(settings)
 
 
 def _announce(settings: Settings, dagster: DagsterProcess, warehouse: str, stops: _Stops, as_json: bool) -> None:

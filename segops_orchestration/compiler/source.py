@@ -7,6 +7,7 @@ freshly inserted ones, a GROUP BY over event ids 1.5x always.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segops_orchestration.compiler.parameters import AT
@@ -33,7 +34,8 @@ class Source:
     universe: str
 
 
-def _universe(user_filters: tuple[str, ...]) -> str:
+def existing_users(user_filters: Sequence[str]) -> str:
+    """The SELECT of the users who have an event at or before T."""
     return select("user_id", "users", user_filters, group_by="user_id", having=f"min(first_seen) <= {AT}")
 
 
@@ -43,7 +45,7 @@ def _everyone(user_filters: tuple[str, ...], events: str = "events FINAL") -> So
         identifications="identifications FINAL",
         filters=(f"occurred_at <= {AT}", *user_filters),
         user_filters=user_filters,
-        universe=_universe(user_filters),
+        universe=existing_users(user_filters),
     )
 
 
@@ -66,7 +68,7 @@ _IS_CANDIDATE = (
 CANDIDATES = Source(
     events="candidate_events",
     identifications=f"(SELECT * FROM candidate_events WHERE event_type = '{IDENTIFICATION}')",
-    filters=(_OF_COMPUTATION, f"occurred_at <= {AT}"),
+    filters=(_OF_COMPUTATION,),  # Only events up to T are copied.
     user_filters=(_IS_CANDIDATE,),
-    universe=_universe((_IS_CANDIDATE,)),
+    universe=existing_users((_IS_CANDIDATE,)),
 )

@@ -15,8 +15,8 @@ from datetime import datetime
 from segops_orchestration.catalog.records import CommittedSegment
 from segops_orchestration.compiler.moved import TimeLimit, all_time_limits, born_users, of_types, swept_slice
 from segops_orchestration.compiler.parameters import Parameters, ScopedParameters
-from segops_orchestration.compiler.source import IDENTIFICATION
-from segops_orchestration.compiler.sql import select
+from segops_orchestration.compiler.source import IDENTIFICATION, existing_users
+from segops_orchestration.compiler.sql import indent, select
 from segops_orchestration.compute.plan import PlannedWork
 from segops_orchestration.compute.session import ComputeSession, split_evenly
 from segops_orchestration.dsl.models import Definition, EventSequence
@@ -48,19 +48,21 @@ GROUP BY event_type, user_id, occurred_at, event_id"""
 
 @dataclass(frozen=True)
 class Arrived:
-    """An event of the user arrived since then.
+    """An event of the user arrived since then, and the user exists: has an event that is not in the future.
 
-    Both conditions say so: the block number is exact in commit order whatever the clocks say; the time catches a
-    sequence of blocks that began anew after every row of the table had expired.
+    Both conditions on arrivals say "since": the block number is exact in commit order whatever the clocks say; the time
+    catches a sequence of blocks that began anew after every row of the table had expired. Existence is asked for here
+    alone, since every other reason implies it.
     """
 
     block: int
     at: datetime
 
     def users(self, parameters: ScopedParameters) -> str:
-        since = [f"_block_number > {parameters.unsigned('block', self.block)}"]
-        since.append(f"ingested_at > {parameters.instant('at', self.at)}")
-        return select("user_id", "arrivals", [" OR ".join(since)])
+        since = f"_block_number > {parameters.unsigned('block', self.block)}"
+        since += f" OR ingested_at > {parameters.instant('at', self.at)}"
+        arrived = f"user_id IN (\n{indent(select('user_id', 'arrivals', [since]))}\n)"
+        return existing_users([arrived])
 
 
 @dataclass(frozen=True)

@@ -46,9 +46,6 @@ FROM (
     WHERE computation_id = {{computation_id:UInt64}} AND reason IN {{reasons:Array(UInt64)}}
     GROUP BY user_id
   )
-  WHERE user_id IN (
-{universe}
-  )
 )
 WHERE answer.2 AND answer.3 != ((answer.1, user_id) IN (
   SELECT segment_id, user_id FROM segment_memberships FINAL
@@ -100,7 +97,6 @@ def stage_deltas(session: ComputeSession, reasons: Mapping[PlannedWork, Sequence
     sql = _STAGE_DELTA.format(
         sets=with_sets(sets),
         answers=indent(indent(",\n".join(answers))),
-        universe=indent(indent(CANDIDATES.universe)),
         is_candidate=" AND ".join(CANDIDATES.user_filters),
     )
     return session.run(sql, parameters)

@@ -1,12 +1,13 @@
 """Who is in which segment: the tenant's memberships, and the catalogue of segments."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
 
-from segops_orchestration.compute.result import ComputationResult
+from segops_orchestration.compute.result import ComputationResult, SegmentResult
 from segops_orchestration.defs.metadata import (
     OWNERS,
     segment_metadata,
@@ -135,7 +136,7 @@ def segment_memberships(
         )
         results.append(result)
         register_segments(segops, context.instance, tenant)
-        _report_segments(context, result)
+        _report_segments(context, segops, result)
         context.add_asset_metadata(tenant_metadata(result), partition_key=tenant)
 
     for_each_tenant(context.log, tenants_in_use(segops, context.partition_keys, context.log), work)
@@ -164,28 +165,35 @@ def segments(context: dg.AssetExecutionContext, segops: SegOpsResource) -> None:
         slugs = _segments_in_use(segops, context, tenant, requested[tenant])
         result = compute_when_free(segops, tenant, slugs, mode="full", run_id=context.run.run_id, log=context.log)
         register_segments(segops, context.instance, tenant)
-        for segment in result.segments:
-            if segment.slug in slugs:
-                context.add_asset_metadata(
-                    segment_metadata(result, segment), partition_key=segment_key(tenant, segment.slug)
-                )
-        _report_segments(context, result, but=slugs)
+        asked_for = [segment for segment in result.segments if segment.slug in slugs]
+        for segment, metadata in _with_metadata(segops, result, asked_for):
+            context.add_asset_metadata(metadata, partition_key=segment_key(tenant, segment.slug))
+        _report_segments(context, segops, result, but=slugs)
 
     for_each_tenant(context.log, requested, work)
 
 
-def _report_segments(context: dg.AssetExecutionContext, result: ComputationResult, but: Iterable[str] = ()) -> None:
+def _report_segments(
+    context: dg.AssetExecutionContext, segops: SegOpsResource, result: ComputationResult, but: Iterable[str] = ()
+) -> None:
     """A materialization for each segment that changed or was computed in full."""
     left_out = frozenset(but)
-    for segment in result.segments:
-        if segment.slug not in left_out and (segment.changed or segment.mode == "full"):
-            context.log_event(
-                dg.AssetMaterialization(
-                    "segments",
-                    partition=segment_key(result.tenant, segment.slug),
-                    metadata=segment_metadata(result, segment),
-                )
-            )
+    reported = [
+        segment
+        for segment in result.segments
+        if segment.slug not in left_out and (segment.changed or segment.mode == "full")
+    ]
+    for segment, metadata in _with_metadata(segops, result, reported):
+        key = segment_key(result.tenant, segment.slug)
+        context.log_event(dg.AssetMaterialization("segments", partition=key, metadata=metadata))
+
+
+def _with_metadata(
+    segops: SegOpsResource, result: ComputationResult, segments: Sequence[SegmentResult]
+) -> Iterator[tuple[SegmentResult, dict[str, Any]]]:
+    history = segops.catalog.member_history(result.tenant, [segment.segment_id for segment in segments])
+    for segment in segments:
+        yield segment, segment_metadata(result, segment, history[segment.segment_id])
 
 
 def _segments_in_use(

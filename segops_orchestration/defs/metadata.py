@@ -38,27 +38,32 @@ def tenant_metadata(result: ComputationResult) -> dict[str, Any]:
         "rows_read": sum(segment.rows_read for segment in segments),
         "computed_at": dg.MetadataValue.timestamp(result.at),
         "mode": result.mode,
-        "computation_id": result.computation_id,
-        "watermark_block": result.watermark_block,
+        "computation_id": str(result.computation_id),
+        "watermark_block": str(result.watermark_block),
         "by_segment": dg.MetadataValue.md(_segment_table(segments)),
         "dagster/table_name": f"{database_name(result.tenant)}.segment_memberships",
         "dagster/partition_row_count": sum(segment.members for segment in segments),
     }
 
 
-def segment_metadata(result: ComputationResult, segment: SegmentResult) -> dict[str, Any]:
-    """One segment's part of a computation."""
+def segment_metadata(result: ComputationResult, segment: SegmentResult, history: Sequence[int]) -> dict[str, Any]:
+    """One segment's part of a computation; ``history`` is how many members it had lately, oldest first.
+
+    Dagster plots numbers over the partitions of an asset or over all of its events, never over one partition's events;
+    so the course of this segment is drawn here, and ids are text, because a plot of them says nothing.
+    """
     metadata: dict[str, Any] = {
         "members": segment.members,
+        "members_lately": sparkline(history),
         "entered": segment.entered,
         "exited": segment.exited,
         "milliseconds": segment.milliseconds,
         "rows_read": segment.rows_read,
         "computed_at": dg.MetadataValue.timestamp(result.at),
         "mode": segment.mode,
-        "version": segment.version,
-        "segment_id": segment.segment_id,
-        "computation_id": result.computation_id,
+        "version": str(segment.version),
+        "segment_id": str(segment.segment_id),
+        "computation_id": str(result.computation_id),
         "dagster/table_name": f"{database_name(result.tenant)}.segment_memberships",
         "dagster/partition_row_count": segment.members,
     }
@@ -67,6 +72,18 @@ def segment_metadata(result: ComputationResult, segment: SegmentResult) -> dict[
     if segment.reason:
         metadata["reason"] = segment.reason
     return metadata
+
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def sparkline(values: Sequence[int]) -> str:
+    """A course of numbers as a row of bars with its ends: ``▁▃▅█ 672 → 734``."""
+    if not values:
+        return ""
+    low, span = min(values), max(values) - min(values)
+    bars = "".join(_BARS[(value - low) * (len(_BARS) - 1) // span] if span else _BARS[0] for value in values)
+    return f"{bars} {values[0]:,} → {values[-1]:,}"
 
 
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -369,3 +369,12 @@ def test_watermarks_cover_active_tenants_with_or_without_segments(acme: Catalog)
     assert (watermarks["acme"].segments, watermarks["acme"].never_computed_or_changed) == (1, True)
     beta = watermarks["beta"]
     assert (beta.segments, beta.watermark_block, beta.at, beta.never_computed_or_changed) == (0, None, None, False)
+
+
+def test_member_history_is_the_last_committed_counts_oldest_first(acme: Catalog) -> None:
+    vip, other = save(acme, document("vip"), document("other"))
+    for members in (1, 2, 3):
+        commit(acme, begin(acme, vip), vip, members=members)
+    stage(acme, begin(acme, vip), vip)
+
+    assert acme.member_history("acme", [vip.id, other.id], limit=2) == {vip.id: [2, 3], other.id: []}

@@ -73,6 +73,15 @@ class StoryTenant:
         ).result_rows
         return frozenset(user_id for (user_id,) in rows)
 
+    def all_members(self) -> dict[str, frozenset[str]]:
+        """Who is in each active segment, as stored, by slug."""
+        slugs = {segment.id: segment.slug for segment in self.catalog.list_segments(self.slug)}
+        members: dict[str, set[str]] = {slug: set() for slug in slugs.values()}
+        rows = self.database.query("SELECT segment_id, user_id FROM segment_memberships FINAL").result_rows
+        for segment_id, user_id in rows:
+            members[slugs[segment_id]].add(user_id)
+        return {slug: frozenset(users) for slug, users in members.items()}
+
     def changes(self, segment: str) -> list[tuple[str, str]]:
         """(user, entered or exited) in the order of computations."""
         rows = self.database.query(
