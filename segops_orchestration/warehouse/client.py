@@ -28,6 +28,9 @@ _DATABASE_PREFIX = "segops_"
 # Computations run for minutes; their own max_execution_time ends them, not a silent socket.
 _READ_TIMEOUT_SECONDS = 3600
 _STREAM_CHUNK_BYTES = 1 << 20
+_FOR_URL = re.compile(r"\s*\(for url [^)]*\)")
+_URL_QUERY = re.compile(r"\?[^\s'\")]*=[^\s'\")]*")
+_LONGEST_TOLD = 1000
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,15 @@ def _refusals(where: str) -> Iterator[None]:
     try:
         yield
     except ClickHouseError as error:
-        raise WarehouseError(f"{where}: {error}") from error
+        raise WarehouseError(f"{where}: {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    """What the driver says, less what people need not read and others should not: the URL carries the parameters."""
+    text = str(error).partition("server response: ")[2] or str(error)
+    text = _FOR_URL.sub("", text)
+    text = _URL_QUERY.sub("", text)
+    return text if len(text) <= _LONGEST_TOLD else f"{text[:_LONGEST_TOLD]} ..."
 
 
 class Warehouse:

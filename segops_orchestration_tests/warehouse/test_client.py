@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from segops_orchestration.errors import SegOpsError, WarehouseError
 from segops_orchestration.settings import Settings
 from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse, database_name, parse_url
-from segops_orchestration.warehouse.embedded.lifecycle import Endpoint
+from segops_orchestration.warehouse.embedded.lifecycle import Endpoint, stop
 
 
 @pytest.mark.parametrize(
@@ -116,3 +118,26 @@ print([name for name in {heavy} if name in sys.modules])
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert loaded.stdout.strip() == "[]"
+
+
+def test_a_server_that_goes_away_is_told_without_the_parameters(settings: Settings, tmp_path: Path) -> None:
+    with_home = replace(settings, home=tmp_path)
+    warehouse = Warehouse.connect(with_home)
+    warehouse.admin.command("CREATE DATABASE segops_gone")
+    tenant = warehouse.tenant("gone")
+    tenant.query("SELECT 1")
+    stop(with_home)
+
+    with pytest.raises(WarehouseError, match=r"^gone: ") as caught:
+        tenant.query("SELECT {user:String}", {"user": "ada@example.org"})
+
+    assert "ada" not in str(caught.value)
+    assert "user" not in str(caught.value)
+
+
+def test_a_refusal_is_told_in_clickhouses_words_alone(tenant_warehouse: TenantWarehouse) -> None:
+    with pytest.raises(WarehouseError) as caught:
+        tenant_warehouse.query("SELECT nothing_of_that_name")
+
+    assert str(caught.value).startswith(f"{tenant_warehouse.slug}: Code: 47. DB::Exception: ")
+    assert "http" not in str(caught.value)

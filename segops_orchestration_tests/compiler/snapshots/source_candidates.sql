@@ -5,7 +5,6 @@ c0 AS (
   FROM candidate_events
   WHERE event_type = {c0_event_type:String}
     AND computation_id = {computation_id:UInt64}
-    AND occurred_at <= {at:DateTime64(3, 'UTC')}
   GROUP BY user_id
   HAVING count() >= {c0_value:UInt64}
 ),
@@ -16,7 +15,6 @@ c1 AS (
     SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS payload
     FROM (SELECT * FROM candidate_events WHERE event_type = 'context_identified')
     WHERE computation_id = {computation_id:UInt64}
-      AND occurred_at <= {at:DateTime64(3, 'UTC')}
     GROUP BY user_id
   )
   WHERE NOT (JSONType(payload, {c1_key0:String}) = 'Null')

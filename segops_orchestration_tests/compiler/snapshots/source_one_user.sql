@@ -2,7 +2,7 @@ WITH
 -- conditions[0]: event_count
 c0 AS (
   SELECT user_id
-  FROM events FINAL
+  FROM events_by_user FINAL
   WHERE event_type = {c0_event_type:String}
     AND occurred_at <= {at:DateTime64(3, 'UTC')}
     AND user_id = {user_id:String}
