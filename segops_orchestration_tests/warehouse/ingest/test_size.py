@@ -79,7 +79,6 @@ def test_memory_stays_bounded(tenant_warehouse: TenantWarehouse, settings: Setti
 
 
 @pytest.mark.slow
-@pytest.mark.skipif("'slow' not in config.option.markexpr", reason="minutes; chosen with -m slow")
 @pytest.mark.parametrize("kind", WRITERS)
 def test_memory_does_not_grow_with_the_file(
     tenant_warehouse: TenantWarehouse, settings: Settings, tmp_path: Path, kind: str
