@@ -139,5 +139,8 @@ def _exists(slug: str) -> str:
 def _not_found(session: Session, slug: str) -> NotFound:
     known = session.scalars(select(TenantRow.slug).order_by(TenantRow.slug)).all()
     if not known:
-        return NotFound(f"no tenant {found(slug)}; there are none yet: segops tenants create SLUG")
+        return NotFound(
+            f"no tenant {found(slug)}; there are none yet in this catalogue (SEGOPS_HOME, default .segops in the"
+            " working directory, says which): segops tenants create SLUG"
+        )
     return NotFound(f"no tenant {found(slug)}{did_you_mean(slug, known)}")

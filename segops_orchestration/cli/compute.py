@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from segops_orchestration.compute.result import ComputationResult, SegmentResult
 
 
+_FIRST_YEAR, _LAST_YEAR = 1970, 2200
+
+
 def _instant(context: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
     """An ISO date or time, read as in segment definitions."""
     from segops_orchestration.dsl.values import parse_date
@@ -26,6 +29,10 @@ def _instant(context: click.Context, option: click.Parameter, text: str | None) 
         raise click.BadParameter(
             f"{text!r} is no instant; write 2026-01-31 (midnight UTC) or 2026-01-31T10:00:00Z: "
             "with Z, with an offset such as +02:00, or with neither for UTC"
+        )
+    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
+        raise click.BadParameter(
+            f"{text!r} is out of range; the years are {_FIRST_YEAR} to {_LAST_YEAR}, as for events"
         )
     return instant
 

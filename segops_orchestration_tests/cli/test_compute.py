@@ -147,3 +147,11 @@ def test_every_command_teaches_with_an_example(segops: Segops, name: str) -> Non
 
     assert answer.exit_code == 0
     assert f"segops {name} acme" in answer.out.partition("Example:")[2]
+
+
+@pytest.mark.parametrize("instant", ["1600-01-01", "9999-01-01"])
+def test_an_instant_beyond_the_years_of_events_is_refused(segops: Segops, slug: str, instant: str) -> None:
+    answer = segops("compute", slug, "--at", instant)
+
+    assert answer.exit_code == 2
+    assert "the years are 1970 to 2200" in answer.err

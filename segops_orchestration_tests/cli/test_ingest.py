@@ -192,3 +192,18 @@ def test_help_teaches_with_examples(segops: Segops) -> None:
 
     assert answer.exit_code == 0
     assert "segops ingest acme orders.csv.gz --user-id customer_id" in answer.out
+
+
+def test_an_event_type_that_looks_like_a_mistyped_column_is_refused(
+    segops: Segops, warehouse: Warehouse, tenant: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "events.csv"
+    path.write_text("user_id,event_type,occurred_at\nu,signup,2026-01-31\n")
+
+    refused = segops("ingest", tenant, path, "--event-type", "evnt_type")
+    meant = segops("ingest", tenant, path, "--event-type", "evnt_type", "--drop", "event_type")
+
+    assert refused.exit_code == 1
+    assert "no column 'evnt_type' for --event-type; did you mean 'event_type'?" in refused.err
+    assert meant.exit_code == 0
+    assert events(warehouse, tenant) == [("u", "evnt_type", "{}")]

@@ -110,6 +110,10 @@ def resolve(mapping: ColumnMapping, columns: Sequence[str], *, open_ended: bool 
     return replace(roles, properties=() if roles.payload is not None else rest), faults
 
 
+# Of two spellings as near as this, one is taken for a slip of the other: event_typ, evnt_type.
+_SLIP = 0.85
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """``; did you mean 'x'?`` for the nearest spelling, or nothing."""
     folded = {each.strip().casefold().replace(" ", "_"): each for each in known}
@@ -155,6 +159,12 @@ def _event_type(mapping: ColumnMapping, columns: Sequence[str], faults: list[str
     fault = event_type_fault(name)
     if fault:
         faults.append(f"event type {name!r} is {fault}")
+    slip = difflib.get_close_matches(name, columns, n=1, cutoff=_SLIP)
+    if slip:
+        # Events loaded under a mistyped column's name would be there for good.
+        faults.append(
+            f"--event-type {name!r}: no such column; did you mean {slip[0]!r}? It is too close for an event type"
+        )
     return None, name
 
 
