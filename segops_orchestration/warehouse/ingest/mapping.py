@@ -159,11 +159,13 @@ def _event_type(mapping: ColumnMapping, columns: Sequence[str], faults: list[str
     fault = event_type_fault(name)
     if fault:
         faults.append(f"event type {name!r} is {fault}")
-    slip = difflib.get_close_matches(name, columns, n=1, cutoff=_SLIP)
+    # Events loaded under a mistyped column's name would be there for good.
+    used = [column for column in columns if column not in mapping.drop]
+    slip = difflib.get_close_matches(name, used, n=1, cutoff=_SLIP)
     if slip:
-        # Events loaded under a mistyped column's name would be there for good.
         faults.append(
-            f"--event-type {name!r}: no such column; did you mean {slip[0]!r}? It is too close for an event type"
+            f"no column {name!r} for --event-type; did you mean {slip[0]!r}? If it is the type of every row,"
+            f" say so with --drop {slip[0]}"
         )
     return None, name
 
