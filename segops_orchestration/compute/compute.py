@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.records import CommittedCounts, Computation, Mode, StagedCounts
+from segops_orchestration.catalog.tables import to_milliseconds
 from segops_orchestration.compute.candidates import Candidates, event_types_read
 from segops_orchestration.compute.changes import (
     apply_changes,
@@ -110,12 +111,6 @@ def read_watermark(warehouse: TenantWarehouse) -> Watermark:
         {"database": warehouse.database},
     ).result_rows
     return Watermark(int(block), datetime.fromtimestamp(now / 1000, UTC))
-
-
-def to_milliseconds(instant: datetime) -> datetime:
-    """The same instant in UTC, what is finer than a millisecond cut off."""
-    utc = instant.astimezone(UTC)
-    return utc.replace(microsecond=utc.microsecond // 1000 * 1000)
 
 
 @dataclass(frozen=True)
