@@ -31,7 +31,8 @@ Logic = Literal["AND", "OR"]
 CountOperator = Literal["eq", "neq", "gt", "gte", "lt", "lte"]
 RecencyOperator = Literal["gt", "lt", "eq"]
 MembershipOperator = Literal["in", "not_in"]
-Metric = Literal["sum", "avg", "max"]
+Metric = Literal["sum", "avg", "max", "min", "median", "count_distinct"]
+Unit = Literal["second", "minute", "hour", "day", "week", "month", "year"]
 PropertyOperator = Literal[
     "eq",
     "neq",
@@ -52,6 +53,10 @@ PropertyOperator = Literal[
     "is_not_set",
     "is_true",
     "is_false",
+    "has_element",
+    "in_last",
+    "in_next",
+    "before_last",
 ]
 
 
@@ -66,16 +71,15 @@ def _shortest(value: float) -> int | float:
 _Float = Annotated[StrictFloat, AfterValidator(_shortest)]
 Number = StrictInt | _Float
 Scalar = StrictBool | StrictInt | _Float | StrictStr
-Value = Scalar | tuple[Scalar, ...]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", serialize_by_alias=True)
 
     @model_serializer(mode="wrap")
     def _leave_out_defaults(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A field at its default says nothing; only ``type`` is always written."""
-        fields = type(self).model_fields
+        fields = {info.alias or name: info for name, info in type(self).model_fields.items()}
         document: dict[str, Any] = dump(self)
         return {
             name: value
@@ -84,14 +88,62 @@ class _Model(BaseModel):
         }
 
 
+class Duration(_Model):
+    """A span of time, such as the last 7 days: exact multiples up to a week, months and years by the UTC calendar."""
+
+    last: StrictInt = Field(ge=1)
+    unit: Unit
+
+
+class FixedWindow(_Model):
+    """Between two instants as ISO dates or times, ``from`` included and ``to`` excluded; one of them may be absent."""
+
+    from_: str | None = Field(default=None, alias="from")
+    to: str | None = None
+
+
+class AgoWindow(_Model):
+    """Between two ages: ``T - from_ago < occurred_at <= T - to_ago``; one of them may be absent."""
+
+    from_ago: StrictInt | None = Field(default=None, ge=1)
+    to_ago: StrictInt | None = Field(default=None, ge=0)
+    unit: Unit
+
+
+Window = Duration | FixedWindow | AgoWindow
+Value = Scalar | tuple[Scalar, ...] | Duration
+
+
+class Filter(_Model):
+    """A test of one property of an event, or of an element of an array. ``where`` belongs to ``has_element``."""
+
+    property: str
+    operator: PropertyOperator
+    value: Value | None = None
+    value2: Scalar | None = None
+    where: tuple[Filter, ...] | None = None
+
+
+Filters = tuple[Filter, ...]
+
+
+class Step(_Model):
+    """An event of a sequence; all of ``where`` is true of it."""
+
+    event_type: str
+    where: Filters | None = None
+
+
 class EventCount(_Model):
-    """How many events of a type a user has, in the last ``window_days`` or ever."""
+    """How many events of a type a user has, in a window or ever; ``where``: only events of which all of it is true."""
 
     type: Literal["event_count"] = "event_count"
     event_type: str
     operator: CountOperator
     value: StrictInt = Field(ge=0)
     window_days: Number | None = None
+    window: Window | None = None
+    where: Filters | None = None
 
 
 class Recency(_Model):
@@ -101,10 +153,11 @@ class Recency(_Model):
     event_type: str
     operator: RecencyOperator
     window_days: Number
+    where: Filters | None = None
 
 
 class Monetary(_Model):
-    """An aggregate of a numeric property over all events of a type."""
+    """An aggregate of a numeric property over the events of a type, in a window or ever."""
 
     type: Literal["monetary"] = "monetary"
     event_type: str
@@ -112,10 +165,16 @@ class Monetary(_Model):
     metric: Metric
     operator: CountOperator
     value: Number
+    window_days: Number | None = None
+    window: Window | None = None
+    where: Filters | None = None
 
 
 class EventProperty(_Model):
-    """A property of the user's latest event of a type. ``value2`` is the upper bound of a range."""
+    """A property of the user's latest event of a type. ``value2`` is the upper bound of a range.
+
+    ``where`` narrows which events are looked at; with ``has_element`` it is about the elements instead.
+    """
 
     type: Literal["event_property"] = "event_property"
     event_type: str
@@ -123,25 +182,83 @@ class EventProperty(_Model):
     operator: PropertyOperator
     value: Value | None = None
     value2: Scalar | None = None
+    window: Window | None = None
+    where: Filters | None = None
 
 
 class UserProperty(_Model):
-    """A property of the user, as last identified. ``value2`` is the upper bound of a range."""
+    """A property of the user, as last identified. ``value2`` is the upper bound of a range.
+
+    ``where`` belongs to ``has_element``.
+    """
 
     type: Literal["user_property"] = "user_property"
     property: str
     operator: PropertyOperator
     value: Value | None = None
     value2: Scalar | None = None
+    where: Filters | None = None
 
 
 class EventSequence(_Model):
-    """Events of these types, one strictly after the other; ``strict``: nothing else in between."""
+    """Events of these types, one strictly after the other; ``strict``: nothing else in between.
+
+    ``within`` bounds the time from the first step to the last.
+    """
 
     type: Literal["event_sequence"] = "event_sequence"
-    events: tuple[str, ...]
+    events: tuple[StrictStr | Step, ...]
     window_days: Number | None = None
+    window: Window | None = None
+    within: Duration | None = None
     strict: StrictBool = False
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The events, each as a step."""
+        return tuple(Step(event_type=event) if isinstance(event, str) else event for event in self.events)
+
+
+class FirstEvent(_Model):
+    """The first event of a type that a user ever had lies in the window, which one of two fields gives."""
+
+    type: Literal["first_event"] = "first_event"
+    event_type: str
+    window_days: Number | None = None
+    window: Window | None = None
+    where: Filters | None = None
+
+
+class Regularity(_Model):
+    """In at least ``min_periods`` of the last ``periods`` periods, the number of events compares so with ``value``.
+
+    The periods are back to back, the newest ending at T.
+    """
+
+    type: Literal["regularity"] = "regularity"
+    event_type: str
+    period: Duration
+    periods: StrictInt = Field(ge=2, le=60)
+    min_periods: StrictInt = Field(ge=1)
+    operator: CountOperator
+    value: StrictInt = Field(ge=0)
+    where: Filters | None = None
+
+
+class PropertyHeld(_Model):
+    """A property of the user has satisfied the operator without a break, for ``at_least`` or ``less_than`` a time.
+
+    One of the two is given. ``where`` belongs to ``has_element``.
+    """
+
+    type: Literal["property_held"] = "property_held"
+    property: str
+    operator: PropertyOperator
+    value: Value | None = None
+    value2: Scalar | None = None
+    where: Filters | None = None
+    at_least: Duration | None = None
+    less_than: Duration | None = None
 
 
 class SegmentMembership(_Model):
@@ -168,7 +285,18 @@ class Not(_Model):
 
 
 Condition = Annotated[
-    EventCount | Recency | Monetary | EventProperty | UserProperty | EventSequence | SegmentMembership | Group | Not,
+    EventCount
+    | Recency
+    | Monetary
+    | EventProperty
+    | UserProperty
+    | EventSequence
+    | SegmentMembership
+    | FirstEvent
+    | Regularity
+    | PropertyHeld
+    | Group
+    | Not,
     Field(discriminator="type"),
 ]
 
@@ -190,10 +318,13 @@ CONDITION_MODELS: dict[str, type[_Model]] = {
         UserProperty,
         EventSequence,
         SegmentMembership,
+        FirstEvent,
+        Regularity,
+        PropertyHeld,
         Group,
         Not,
     )
 }
 
-for _model in (Group, Not, Definition):
+for _model in (Filter, Group, Not, Definition):
     _model.model_rebuild()

@@ -1,25 +1,46 @@
-r"""Property paths: ``address.city`` is a step into an object, ``\.`` a literal dot."""
+r"""Property paths: ``address.city`` is a step into an object, ``\.`` a literal dot, ``items[]`` a step into an array."""
 
 from __future__ import annotations
 
+from enum import Enum
 
-def split_path(text: str) -> tuple[str, ...]:
-    r"""The keys of a property path: ``a.b\.c`` is ``("a", "b.c")``.
+
+class ArrayStep(Enum):
+    """The step from an array to each of its elements."""
+
+    ELEMENTS = "[]"
+
+
+ELEMENTS = ArrayStep.ELEMENTS
+PathStep = str | ArrayStep
+
+
+def split_path(text: str) -> tuple[PathStep, ...]:
+    r"""The steps of a property path: ``a.b\.c`` is ``("a", "b.c")``, ``a[].b`` is ``("a", ELEMENTS, "b")``.
 
     A backslash before anything but a dot is an ordinary character. Raises ValueError if a step is empty.
     """
-    steps = [""]
+    names = [""]
     position = 0
     while position < len(text):
         if text.startswith("\\.", position):
-            steps[-1] += "."
+            names[-1] += "."
             position += 2
             continue
         if text[position] == ".":
-            steps.append("")
+            names.append("")
         else:
-            steps[-1] += text[position]
+            names[-1] += text[position]
         position += 1
-    if "" in steps:
+    return tuple(step for name in names for step in _steps(name))
+
+
+def _steps(name: str) -> list[PathStep]:
+    key = name
+    into: list[PathStep] = []
+    while key.endswith("[]"):
+        key = key.removesuffix("[]")
+        into.append(ELEMENTS)
+    if not key:
         raise ValueError("a step of the path is empty")
-    return tuple(steps)
+    return [key, *into]
