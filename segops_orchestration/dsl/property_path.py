@@ -1,4 +1,4 @@
-r"""Property paths: ``address.city`` is a step into an object, ``\.`` a literal dot, ``items[]`` a step into an array."""
+r"""Property paths: ``address.city`` goes into an object, ``\.`` is a literal dot, ``items[]`` goes into an array."""
 
 from __future__ import annotations
 
