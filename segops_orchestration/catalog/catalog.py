@@ -23,6 +23,7 @@ from segops_orchestration.catalog.records import (
     PlannedSegment,
     SaveResult,
     Segment,
+    SegmentChange,
     SegmentStatus,
     SegmentVersion,
     StagedCounts,
@@ -116,15 +117,36 @@ class Catalog:
     # Segments
 
     def save_segments(
-        self, tenant: str, documents: Sequence[SegmentDocument], *, sources: Mapping[str, str] | None = None
+        self,
+        tenant: str,
+        documents: Sequence[SegmentDocument],
+        *,
+        sources: Mapping[str, str] | None = None,
+        prune: bool = False,
     ) -> list[SaveResult]:
         """Create or version segments, all or none; results in the order of ``documents``.
 
         ``sources`` says, by slug, how a problem names its document (a file, say); else it is ``slug vip``.
+        ``prune`` archives the active segments that no document speaks of; their results follow by slug.
         Raises InvalidDocument with every problem, Conflict.
         """
         with self._write() as (session, now):
-            return segments.save(session, tenant, documents, sources, now)
+            return segments.save(session, tenant, documents, sources, now, prune=prune)
+
+    def plan_segments(
+        self,
+        tenant: str,
+        documents: Sequence[SegmentDocument],
+        *,
+        sources: Mapping[str, str] | None = None,
+        prune: bool = False,
+    ) -> list[SegmentChange]:
+        """What ``save_segments`` would do, without doing it; it refuses what that would refuse.
+
+        The documents come in their order, then all other active segments by slug.
+        """
+        with self._read() as session:
+            return segments.plan(session, tenant, documents, sources, prune=prune)
 
     def list_segments(self, tenant: str, include_archived: bool = False) -> list[Segment]:
         """A tenant's segments by slug."""

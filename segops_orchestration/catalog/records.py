@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
+from segops_orchestration.dsl.segment_file import SegmentDocument
+
 Mode = Literal["full", "delta"]
 Status = Literal["active", "archived"]
-Outcome = Literal["created", "versioned", "updated", "unchanged"]
+Outcome = Literal["created", "versioned", "updated", "restored", "unchanged", "archived"]
 ComputationStatus = Literal["running", "succeeded", "failed", "abandoned"]
 SegmentComputationStatus = Literal["planned", "staged", "committed", "abandoned"]
 
@@ -58,12 +60,26 @@ class SegmentVersion:
 class SaveResult:
     """What saving one document did.
 
-    ``created``: a new segment. ``versioned``: a new version (changed definition, or an archived segment back
-    in use). ``updated``: name or description only. ``unchanged``: nothing.
+    ``created``: a new segment. ``versioned``: a changed definition, as a new version. ``restored``: an archived
+    segment back in use, as a new version. ``updated``: name or description only. ``unchanged``: nothing.
+    ``archived``: a segment that no document speaks of, taken out of use because that was asked for.
     """
 
     segment: Segment
     outcome: Outcome
+
+
+@dataclass(frozen=True)
+class SegmentChange:
+    """What saving documents would do to one segment.
+
+    ``segment`` is as it stands, None when there is none yet. ``document`` is None for one that no document speaks of.
+    """
+
+    slug: str
+    outcome: Outcome
+    segment: Segment | None
+    document: SegmentDocument | None
 
 
 @dataclass(frozen=True)

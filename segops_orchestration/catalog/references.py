@@ -17,7 +17,10 @@ _Edges = dict[str, list[tuple[str, str]]]
 
 @dataclass(frozen=True)
 class Node:
-    """A segment to be checked or referred to. ``changed`` is its definition if it is being saved."""
+    """A segment to be checked or referred to.
+
+    ``changed`` is its definition if it is being saved; ``leaving`` says that it is being archived by the same call.
+    """
 
     id: int
     slug: str
@@ -25,6 +28,7 @@ class Node:
     source: str
     definition: str
     changed: Definition | None
+    leaving: bool = False
 
 
 def problems(tenant: str, nodes: Sequence[Node]) -> list[Problem]:
@@ -86,6 +90,8 @@ def _condition_paths(condition: Condition, path: str) -> Iterator[tuple[str, int
 
 
 def _missing(tenant: str, reference: int | str, target: Node | None, by_slug: Mapping[str, Node]) -> str:
+    if target is not None and target.leaving:
+        return f"segment {target.slug!r} of tenant {tenant!r} is in none of these files, so it would be archived"
     if target is not None:
         return f"segment {target.slug!r} of tenant {tenant!r} is archived"
     known = [node.slug for node in by_slug.values() if node.active]

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
 from segops_orchestration.catalog import references, tenants
-from segops_orchestration.catalog.records import Outcome, SaveResult, Segment, SegmentVersion
+from segops_orchestration.catalog.records import Outcome, SaveResult, Segment, SegmentChange, SegmentVersion
 from segops_orchestration.catalog.tables import SegmentRow, SegmentVersionRow, TenantRow
 from segops_orchestration.dsl.models import SLUG
 from segops_orchestration.dsl.parse import canonical_json
@@ -27,8 +27,12 @@ def save(
     documents: Sequence[SegmentDocument],
     sources: Mapping[str, str] | None,
     now: datetime,
+    *,
+    prune: bool = False,
 ) -> list[SaveResult]:
     """Create or version segments; results in the order of ``documents``.
+
+    With ``prune``, active segments that no document speaks of are archived; their results follow by slug.
 
     Raises:
         NotFound, Conflict: no such tenant, or it is archived.
@@ -36,14 +40,48 @@ def save(
             cycle. The caller's transaction must then roll back.
     """
     tenant = tenants.lock_active(session, tenant_slug)
-    names = {document.slug: f"slug {document.slug}" for document in documents} | dict(sources or {})
+    names = _names(documents, sources)
     _refuse(_slug_problems(documents, names))
     stored: _Stored = {row.slug: (row, definition) for row, definition in _load(session, tenant.id)}
-    outcomes = [_save_one(session, tenant, document, stored, now) for document in documents]
-    _refuse(references.problems(tenant_slug, _nodes(documents, stored, names)))
-    return [
-        SaveResult(_record(*stored[document.slug], tenant_slug), outcome)
-        for document, outcome in zip(documents, outcomes, strict=True)
+    leaving = _leaving(documents, stored) if prune else []
+    outcomes: dict[str, Outcome] = {
+        document.slug: _save_one(session, tenant, document, stored, now) for document in documents
+    }
+    _refuse(references.problems(tenant_slug, _nodes(documents, stored, names, leaving)))
+    for slug in leaving:
+        _archive_row(session, stored[slug][0], now)
+        outcomes[slug] = "archived"
+    return [SaveResult(_record(*stored[slug], tenant_slug), outcome) for slug, outcome in outcomes.items()]
+
+
+def plan(
+    session: Session,
+    tenant_slug: str,
+    documents: Sequence[SegmentDocument],
+    sources: Mapping[str, str] | None,
+    *,
+    prune: bool,
+) -> list[SegmentChange]:
+    """What ``save`` would do, refusals included: the documents in their order, then all other active segments by slug.
+
+    Raises:
+        As ``save``.
+    """
+    tenant = tenants.require_active(tenants.get(session, tenant_slug))
+    names = _names(documents, sources)
+    _refuse(_slug_problems(documents, names))
+    stored: _Stored = {row.slug: (row, definition) for row, definition in _load(session, tenant.id)}
+    leaving = _leaving(documents, stored) if prune else []
+    _refuse(references.problems(tenant_slug, _nodes(documents, stored, names, leaving)))
+    records = {slug: _record(*found, tenant_slug) for slug, found in stored.items()}
+    changes = [
+        SegmentChange(one.slug, _outcome(one, stored.get(one.slug)), records.get(one.slug), one) for one in documents
+    ]
+    given = {document.slug for document in documents}
+    return changes + [
+        SegmentChange(slug, "archived" if slug in leaving else "unchanged", record, None)
+        for slug, record in records.items()
+        if slug not in given and record.status == "active"
     ]
 
 
@@ -85,9 +123,7 @@ def archive(session: Session, tenant_slug: str, slug: str, now: datetime) -> Seg
     if row.status == "active" and users:
         raise Conflict(f"segment {slug!r} of tenant {tenant_slug!r} is used by {', '.join(users)}: change them first")
     if row.status == "active":
-        row.status = "archived"
-        row.updated_at = now
-        session.flush()
+        _archive_row(session, row, now)
     return _record(row, definition, tenant_slug)
 
 
@@ -137,11 +173,26 @@ def _load(session: Session, tenant_id: int, *wanted: ColumnElement[bool]) -> lis
     return [(row, definition) for row, definition in session.execute(query)]
 
 
+def _outcome(document: SegmentDocument, stored: tuple[SegmentRow, str] | None) -> Outcome:
+    """What saving the document does."""
+    if stored is None:
+        return "created"
+    row, text = stored
+    if row.status == "archived":
+        return "restored"
+    if canonical_json(document.definition) != text:
+        return "versioned"
+    return "unchanged" if (row.name, row.description) == (document.name, document.description) else "updated"
+
+
 def _save_one(
     session: Session, tenant: TenantRow, document: SegmentDocument, stored: _Stored, now: datetime
 ) -> Outcome:
+    outcome = _outcome(document, stored.get(document.slug))
+    if outcome == "unchanged":
+        return outcome
     text = canonical_json(document.definition)
-    if document.slug not in stored:
+    if outcome == "created":
         row = SegmentRow(
             tenant_id=tenant.id,
             slug=document.slug,
@@ -155,24 +206,35 @@ def _save_one(
         )
         session.add(row)
         session.flush()
+    else:
+        row, _ = stored[document.slug]
+        row.name, row.description, row.status, row.updated_at = document.name, document.description, "active", now
+    if outcome != "updated":
         _add_version(session, row, text, now)
-        stored[document.slug] = row, text
-        return "created"
-    row, old_text = stored[document.slug]
-    new_version = text != old_text or row.status == "archived"
-    renamed = (row.name, row.description) != (document.name, document.description)
-    if not new_version and not renamed:
-        return "unchanged"
-    row.name, row.description, row.status, row.updated_at = document.name, document.description, "active", now
-    if new_version:
-        _add_version(session, row, text, now)
-        stored[document.slug] = row, text
-    return "versioned" if new_version else "updated"
+    stored[document.slug] = row, text
+    return outcome
+
+
+def _leaving(documents: Sequence[SegmentDocument], stored: _Stored) -> list[str]:
+    """Active segments that no document speaks of."""
+    given = {document.slug for document in documents}
+    return [slug for slug, (row, _) in stored.items() if row.status == "active" and slug not in given]
+
+
+def _archive_row(session: Session, row: SegmentRow, now: datetime) -> None:
+    row.status = "archived"
+    row.updated_at = now
+    session.flush()
 
 
 def _add_version(session: Session, row: SegmentRow, text: str, now: datetime) -> None:
     row.version += 1
     session.add(SegmentVersionRow(segment_id=row.id, version=row.version, definition=text, created_at=now))
+
+
+def _names(documents: Sequence[SegmentDocument], sources: Mapping[str, str] | None) -> dict[str, str]:
+    """How problems name each document, by slug."""
+    return {document.slug: f"slug {document.slug}" for document in documents} | dict(sources or {})
 
 
 def _slug_problems(documents: Sequence[SegmentDocument], names: Mapping[str, str]) -> list[Problem]:
@@ -193,22 +255,28 @@ def _refuse(problems: Sequence[Problem]) -> None:
         raise InvalidDocument(problems)
 
 
-def _nodes(documents: Sequence[SegmentDocument], stored: _Stored, names: Mapping[str, str]) -> list[references.Node]:
-    """All segments of the tenant, the documents first in their order."""
+def _nodes(
+    documents: Sequence[SegmentDocument], stored: _Stored, names: Mapping[str, str], leaving: Sequence[str] = ()
+) -> list[references.Node]:
+    """All segments of the tenant as they would be, the documents first in their order."""
     changed = {document.slug: document.definition for document in documents}
     order = [*changed, *(slug for slug in stored if slug not in changed)]
-    return [
-        references.Node(
-            id=row.id,
-            slug=slug,
-            active=row.status == "active",
-            source=names.get(slug, f"slug {slug}"),
-            definition=text,
-            changed=changed.get(slug),
+    nodes = []
+    for slug in order:
+        row, text = stored.get(slug, (None, ""))
+        nodes.append(
+            references.Node(
+                # A segment that is yet to be created has no id that anybody could refer to.
+                id=row.id if row is not None else 0,
+                slug=slug,
+                active=slug in changed or (row is not None and row.status == "active" and slug not in leaving),
+                source=names.get(slug, f"slug {slug}"),
+                definition=text,
+                changed=changed.get(slug),
+                leaving=slug in leaving,
+            )
         )
-        for slug in order
-        for row, text in [stored[slug]]
-    ]
+    return nodes
 
 
 def _record(row: SegmentRow, definition: str, tenant_slug: str) -> Segment:

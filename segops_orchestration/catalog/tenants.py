@@ -114,11 +114,19 @@ def lock_active(session: Session, slug: str) -> TenantRow:
         NotFound: no such tenant.
         Conflict: the tenant is archived.
     """
-    row = lock(session, slug)
+    return require_active(lock(session, slug))
+
+
+def require_active(row: TenantRow) -> TenantRow:
+    """The row itself.
+
+    Raises:
+        Conflict: the tenant is archived.
+    """
     if row.status == "archived":
         raise Conflict(
-            f"tenant {slug!r} is archived and takes no changes or computations; "
-            f"segops tenants restore {slug} takes it back"
+            f"tenant {row.slug!r} is archived and takes no changes or computations; "
+            f"segops tenants restore {row.slug} takes it back"
         )
     return row
 

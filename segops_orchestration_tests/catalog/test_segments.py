@@ -347,7 +347,7 @@ def test_saving_an_archived_slug_takes_it_back_as_a_new_version(acme: Catalog) -
 
     [result] = acme.save_segments("acme", [document("vip")])
 
-    assert (result.outcome, result.segment.status, result.segment.version) == ("versioned", "active", 2)
+    assert (result.outcome, result.segment.status, result.segment.version) == ("restored", "active", 2)
     assert (result.segment.id, result.segment.definition) == (before.id, before.definition)
 
 

@@ -236,7 +236,7 @@ def test_applying_the_file_of_an_archived_segment_takes_it_back(segops: Segops, 
 
     answer = segops("segments", "apply", "acme", files / "gold.json", "--json").json
 
-    assert [(one["slug"], one["outcome"], one["version"]) for one in answer] == [("gold", "versioned", 2)]
+    assert [(one["slug"], one["outcome"], one["version"]) for one in answer] == [("gold", "restored", 2)]
 
 
 @pytest.mark.parametrize("name", ["validate", "apply", "list", "show", "archive"])
