@@ -1,17 +1,21 @@
 """Walks a document of unknown origin and yields every problem it has, in document order.
 
 The walk is bounded whatever it is given: it goes at most ``MAX_DEPTH`` levels down and looks at no more than
-``MAX_CONDITIONS`` conditions, so a document that is deep, huge or refers to itself costs nothing.
+``MAX_CONDITIONS`` conditions and a bounded number of filters, so a document that is deep, huge or refers to itself
+costs little.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from segops_orchestration.dsl.faults import Fields, missing_fields, misspelt_fields, refused, unknown_field
+from segops_orchestration.dsl.filters import FILTERS, STEPS, FilterWalk
 from segops_orchestration.dsl.models import CONDITION_MODELS, Definition
 from segops_orchestration.dsl.not_built import is_not_built, refusal
-from segops_orchestration.dsl.rules import LOGIC, RANGE_OPERATORS, Fields, operand, refused, rule_of
-from segops_orchestration.dsl.wording import child, did_you_mean, element, found, listed, nearest
+from segops_orchestration.dsl.operands import missing_operands
+from segops_orchestration.dsl.rules import LOGIC, rule_of
+from segops_orchestration.dsl.wording import child, did_you_mean, element, found, listed
 from segops_orchestration.errors import Problem
 
 MAX_CONDITIONS = 100
@@ -25,6 +29,7 @@ class Walk:
 
     def __init__(self) -> None:
         self._conditions = 0
+        self._filters = FilterWalk()
 
     def definition(self, path: str, document: object) -> Iterator[Problem]:
         """Problems of a whole definition that stands at ``path``."""
@@ -39,7 +44,7 @@ class Walk:
             elif key == "conditions":
                 yield from self._array(where, value, depth=1)
             else:
-                yield unknown_field(where, key, "document", names)
+                yield unknown_field(where, key, "a document", names)
         for name in missing_fields(document, names, names):
             allowed = LOGIC.allowed if name == "logic" else _CONDITIONS
             yield Problem(child(path, name), f"missing; required: {allowed}")
@@ -79,17 +84,26 @@ class Walk:
             where = child(path, key)
             if key not in fields:
                 yield unknown_field(where, key, name, tuple(fields))
-            elif key == "conditions":
-                yield from self._array(where, value, depth + 1)
-            elif key == "condition":
-                yield from self._only(where, value, depth + 1)
             elif key != "type":
-                yield from rule_of(name, key).check(where, value, condition)
+                yield from self._field(where, key, value, condition, depth)
         required = [field for field, info in fields.items() if info.is_required()]
         for field in missing_fields(condition, tuple(fields), required):
             yield Problem(child(path, field), f"missing; required: {_allowed(name, field)}")
-        if "value" in fields and "value2" in fields:
-            yield from _missing_operands(path, condition)
+        if "value2" in fields:
+            yield from missing_operands(path, condition, tuple(fields))
+        if name in _ONE_OF:
+            yield from _missing_one(path, condition, tuple(fields), _ONE_OF[name])
+
+    def _field(self, path: str, name: str, value: object, condition: Fields, depth: int) -> Iterator[Problem]:
+        if name == "conditions":
+            return self._array(path, value, depth + 1)
+        if name == "condition":
+            return self._only(path, value, depth + 1)
+        if name == "where":
+            return self._filters.where(path, value, condition)
+        if name == "events":
+            return self._filters.events(path, value)
+        return rule_of(str(condition["type"]), name).check(path, value, condition)
 
     def _only(self, path: str, condition: object, depth: int) -> Iterator[Problem]:
         """The one condition of a ``not``; it counts like an element of an array."""
@@ -100,34 +114,20 @@ class Walk:
             yield _too_many(path, [condition])
 
 
+# Of each pair one is required; that there are not two, the rules see.
+_ONE_OF = {"first_event": ("window", "window_days"), "property_held": ("at_least", "less_than")}
+_CONTAINERS = {"conditions": _CONDITIONS, "condition": "a condition", "where": FILTERS, "events": STEPS}
+
+
 def _allowed(name: str, field: str) -> str:
-    if field == "conditions":
-        return _CONDITIONS
-    return "a condition" if field == "condition" else rule_of(name, field).allowed
+    return _CONTAINERS.get(field) or rule_of(name, field).allowed
 
 
-def missing_fields(document: Fields, names: Sequence[str], required: Sequence[str]) -> Iterator[str]:
-    """Required fields that are absent, except those that are there misspelt and reported as such."""
-    strays = [key for key in document if key not in names]
-    misspelt = {nearest(key, names) for key in strays[:100]}
-    return (name for name in required if name not in document and name not in misspelt)
-
-
-def _missing_operands(path: str, condition: Fields) -> Iterator[Problem]:
-    operator = condition.get("operator")
-    allowed = operand(operator)
-    if allowed is None:
-        return
-    for name in ("value", "value2") if operator in RANGE_OPERATORS else ("value",):
-        if name not in condition:
-            yield Problem(child(path, name), f"missing; operator {operator} needs {allowed}")
-
-
-def unknown_field(path: str, key: object, owner: str, names: Sequence[str]) -> Problem:
-    """A field that ``owner`` does not have: an extension not built yet, or a slip."""
-    if isinstance(key, str) and is_not_built("field", f"{owner}.{key}"):
-        return Problem(path, f"{refusal(f'{key} of {owner}')}; allowed: {listed(names)}")
-    return Problem(path, f"unknown field; allowed: {listed(names)}{did_you_mean(key, names)}")
+def _missing_one(path: str, condition: Fields, names: Sequence[str], pair: tuple[str, str]) -> Iterator[Problem]:
+    given = any(condition.get(name) is not None for name in pair)
+    if not given and not misspelt_fields(condition, names) & set(pair):
+        allowed = rule_of(str(condition["type"]), pair[0]).allowed
+        yield Problem(child(path, pair[0]), f"missing; required: {pair[0]} or {pair[1]}, {pair[0]} being {allowed}")
 
 
 def _unknown_type(path: str, name: object, types: Sequence[str]) -> Problem:

@@ -134,6 +134,11 @@ class Step(_Model):
     where: Filters | None = None
 
 
+def _plainly(step: str | Step) -> str | Step:
+    """A step without filters is its event type, however it was written."""
+    return step.event_type if isinstance(step, Step) and step.where is None else step
+
+
 class EventCount(_Model):
     """How many events of a type a user has, in a window or ever; ``where``: only events of which all of it is true."""
 
@@ -207,7 +212,7 @@ class EventSequence(_Model):
     """
 
     type: Literal["event_sequence"] = "event_sequence"
-    events: tuple[StrictStr | Step, ...]
+    events: tuple[Annotated[StrictStr | Step, AfterValidator(_plainly)], ...]
     window_days: Number | None = None
     window: Window | None = None
     within: Duration | None = None

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from enum import Enum
 
+MAX_ARRAY_STEPS = 8
+
 
 class ArrayStep(Enum):
-    """The step from an array to each of its elements."""
+    """The step that stands for the elements of an array; its only member is ``ELEMENTS``."""
 
     ELEMENTS = "[]"
 
@@ -16,31 +18,38 @@ PathStep = str | ArrayStep
 
 
 def split_path(text: str) -> tuple[PathStep, ...]:
-    r"""The steps of a property path: ``a.b\.c`` is ``("a", "b.c")``, ``a[].b`` is ``("a", ELEMENTS, "b")``.
+    r"""The steps of a property path: a key of an object as text, the elements of an array as ``ELEMENTS``.
 
-    A backslash before anything but a dot is an ordinary character. Raises ValueError if a step is empty.
+    ``a.b\.c`` is ``("a", "b.c")``, ``a[].b`` is ``("a", ELEMENTS, "b")``, and ``a[][]`` leads through an array of
+    arrays. A backslash before anything but a dot is an ordinary character, and so are brackets anywhere but as
+    ``[]`` at the end of a step. Raises ValueError if a step is empty, if ``[]`` follows no name, or if there are more
+    than ``MAX_ARRAY_STEPS`` of these.
     """
-    names = [""]
+    path: list[PathStep] = []
+    for step in _steps(text):
+        key, arrays = step, 0
+        while key.endswith("[]"):
+            key, arrays = key[:-2], arrays + 1
+        if not key:
+            raise ValueError("[] follows no name" if arrays else "a step of the path is empty")
+        path += [key, *[ELEMENTS] * arrays]
+    if path.count(ELEMENTS) > MAX_ARRAY_STEPS:
+        raise ValueError(f"more than {MAX_ARRAY_STEPS} steps into arrays")
+    return tuple(path)
+
+
+def _steps(text: str) -> list[str]:
+    """The text between the dots that are not escaped."""
+    steps = [""]
     position = 0
     while position < len(text):
         if text.startswith("\\.", position):
-            names[-1] += "."
+            steps[-1] += "."
             position += 2
             continue
         if text[position] == ".":
-            names.append("")
+            steps.append("")
         else:
-            names[-1] += text[position]
+            steps[-1] += text[position]
         position += 1
-    return tuple(step for name in names for step in _steps(name))
-
-
-def _steps(name: str) -> list[PathStep]:
-    key = name
-    into: list[PathStep] = []
-    while key.endswith("[]"):
-        key = key.removesuffix("[]")
-        into.append(ELEMENTS)
-    if not key:
-        raise ValueError("a step of the path is empty")
-    return [key, *into]
+    return steps

@@ -7,10 +7,9 @@ from itertools import islice
 
 from pydantic import BaseModel, ConfigDict
 
-from segops_orchestration.dsl.check import missing_fields, unknown_field
+from segops_orchestration.dsl.faults import Fault, encoding_fault, missing_fields, refused, text_fault, unknown_field
 from segops_orchestration.dsl.models import SLUG, Definition
 from segops_orchestration.dsl.parse import MAX_PROBLEMS, definition_problems
-from segops_orchestration.dsl.rules import Fault, encoding_fault, refused, text_fault
 from segops_orchestration.dsl.text import Format, read_text
 from segops_orchestration.dsl.wording import child, found
 from segops_orchestration.errors import InvalidDocument, Problem
@@ -67,7 +66,7 @@ def _problems(document: object) -> Iterator[Problem]:
             if fault is not None:
                 yield Problem(path, fault)
         else:
-            yield unknown_field(path, key, "segment", names)
+            yield unknown_field(path, key, "a segment", names)
     for name in missing_fields(document, names, ("slug", "name", "definition")):
         yield Problem(name, f"missing; required: {_ALLOWED[name]}")
 
