@@ -81,7 +81,7 @@ def _empty(catalog_file: Path) -> None:
 
 def _agrees(history: History, tenant: StoryTenant) -> None:
     received_from = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
-    for step in replay(history, received_from=received_from):
+    for step in replay(history, received_from):
         match step:
             case Define(slug, definition):
                 tenant.define({slug: definition})
