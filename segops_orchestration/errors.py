@@ -34,6 +34,10 @@ class WarehouseError(SegOpsError):
     """ClickHouse could not be reached or refused a query."""
 
 
+class QueryMemoryExceeded(WarehouseError):
+    """A query needed more memory than it, or the server, may hold."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One fault in a document: ``path`` is where (a JSON path, or a file, row and field)."""

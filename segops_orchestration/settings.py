@@ -3,11 +3,35 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from segops_orchestration.errors import SegOpsError
+
+QUERY_MEMORY_VARIABLE = "SEGOPS_MAX_QUERY_MEMORY"
+DEFAULT_QUERY_MEMORY = 1 << 30
+# Reading and writing blocks of events takes about a third of this, whatever the query is about.
+_LEAST_QUERY_MEMORY = 128 << 20
+_UNITS = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
+
+
+def memory_amount(variable: str, text: str, least: int) -> int:
+    """Bytes of an amount such as ``2GiB``.
+
+    Raises:
+        SegOpsError: it is not an amount of memory, or less than ``least`` bytes.
+    """
+    amount = _AMOUNT.fullmatch(text.strip())
+    unit = _UNITS.get(amount.group(2).upper()) if amount else None
+    if amount is None or unit is None:
+        raise SegOpsError(f"{variable}: {text!r} is not an amount of memory; write bytes, or a unit as in 2GiB")
+    limit = int(float(amount.group(1)) * unit)
+    if limit < least:
+        raise SegOpsError(f"{variable}: {text!r} is too little; the least is {least >> 20}MiB")
+    return limit
 
 
 @dataclass(frozen=True)
@@ -18,27 +42,32 @@ class Settings:
         home: directory of all local state (``SEGOPS_HOME``, default ``.segops`` in the working directory).
         clickhouse_url: a ClickHouse server (``SEGOPS_CLICKHOUSE_URL``); None means the embedded warehouse.
         database_url: the catalogue's SQLAlchemy URL (``SEGOPS_DATABASE_URL``, default SQLite under ``home``).
+        max_query_memory: bytes that one query of a computation may hold on the ClickHouse server
+            (``SEGOPS_MAX_QUERY_MEMORY``, default 1 GiB).
     """
 
     home: Path
     clickhouse_url: str | None
     database_url: str
+    max_query_memory: int = DEFAULT_QUERY_MEMORY
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read the settings.
 
         Raises:
-            SegOpsError: SEGOPS_HOME names something that is not a directory.
+            SegOpsError: SEGOPS_HOME names something that is not a directory, or SEGOPS_MAX_QUERY_MEMORY is no amount.
         """
         env = os.environ if environ is None else environ
         home = Path(env.get("SEGOPS_HOME") or ".segops").expanduser().absolute()
         if home.exists() and not home.is_dir():
             raise SegOpsError(f"SEGOPS_HOME: {home} is a file; it must be a directory or not exist yet")
+        memory = env.get(QUERY_MEMORY_VARIABLE) or str(DEFAULT_QUERY_MEMORY)
         return cls(
             home=home,
             clickhouse_url=env.get("SEGOPS_CLICKHOUSE_URL") or None,
             database_url=env.get("SEGOPS_DATABASE_URL") or f"sqlite:///{home / 'catalog.db'}",
+            max_query_memory=memory_amount(QUERY_MEMORY_VARIABLE, memory, _LEAST_QUERY_MEMORY),
         )
 
     @property

@@ -1,16 +1,18 @@
-"""From the evaluated answer to stored memberships: stage the difference, then apply it.
+"""From the evaluated answer to the difference from the stored memberships, which is staged to be applied later.
 
-Both steps are INSERT ... SELECT inside ClickHouse. What is staged is written to ``membership_changes`` first, so that
-applying it can be repeated after a crash with the same outcome, and no change is recorded twice or lost.
+An INSERT ... SELECT inside ClickHouse. What is staged is written to ``membership_changes`` first, so that applying it
+can be repeated after a crash with the same outcome, and no change is recorded twice or lost.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from segops_orchestration.compiler.segment import CompiledQuery, compile_members, compile_predicate, with_sets
-from segops_orchestration.compiler.source import CANDIDATES, EVERYONE, ONE_BUCKET, Source
+from segops_orchestration.compiler.source import CANDIDATES, EVERYONE, ONE_BUCKET, Source, existing_users
 from segops_orchestration.compiler.sql import indent
+from segops_orchestration.compute.buckets import in_buckets
 from segops_orchestration.compute.plan import PlannedWork, Resolver
 from segops_orchestration.compute.session import ComputeSession
 
@@ -44,6 +46,7 @@ FROM (
   FROM (
     SELECT user_id, groupUniqArray(reason) AS reasons FROM candidates
     WHERE computation_id = {{computation_id:UInt64}} AND reason IN {{reasons:Array(UInt64)}}
+      AND {is_candidate}
     GROUP BY user_id
   )
 )
@@ -51,11 +54,6 @@ WHERE answer.2 AND answer.3 != ((answer.1, user_id) IN (
   SELECT segment_id, user_id FROM segment_memberships FINAL
   WHERE segment_id IN {{segment_ids:Array(UInt64)}} AND {is_candidate}
 ))"""
-
-_APPLY = """INSERT INTO segment_memberships (segment_id, user_id, computed_at, version, is_deleted)
-SELECT segment_id, user_id, computed_at, {membership_version:UInt64}, change = 'exited'
-FROM membership_changes
-WHERE segment_id IN {segment_ids:Array(UInt64)} AND computation_id = {computation_id:UInt64}"""
 
 _COUNT_CHANGES = """SELECT segment_id, countIf(change = 'entered'), countIf(change = 'exited')
 FROM membership_changes
@@ -68,26 +66,61 @@ WHERE segment_id IN {segment_ids:Array(UInt64)}
 GROUP BY segment_id"""
 
 _FORGET = """ALTER TABLE membership_changes DELETE
-WHERE segment_id IN {segment_ids:Array(UInt64)} AND computation_id = {computation_id:UInt64}"""
+WHERE segment_id IN {segment_ids:Array(UInt64)} AND computation_id = {computation_id:UInt64}
+  AND cityHash64(user_id) % {buckets:UInt64} = {bucket:UInt64}"""
+
+# The candidates of one bucket, for when there are too many for one query.
+_CANDIDATES_OF_A_BUCKET = replace(
+    CANDIDATES,
+    filters=(*CANDIDATES.filters, *ONE_BUCKET.user_filters),
+    user_filters=(*CANDIDATES.user_filters, *ONE_BUCKET.user_filters),
+    universe=existing_users((*CANDIDATES.user_filters, *ONE_BUCKET.user_filters)),
+)
 
 
 def stage_full(session: ComputeSession, work: PlannedWork, resolver: Resolver, buckets: int) -> int:
     """Evaluate every user, one bucket after another, and write down who enters and who exits; returns rows read."""
-    if buckets == 1:
-        return _stage(session, work, compile_members(work.definition, EVERYONE, resolver.id), EVERYONE, {})
-    query = compile_members(work.definition, ONE_BUCKET, resolver.id)
-    return sum(
-        _stage(session, work, query, ONE_BUCKET, {"bucket": bucket, "buckets": buckets}) for bucket in range(buckets)
-    )
+
+    def evaluate(bucket: int, of: int) -> int:
+        source = EVERYONE if of == 1 else ONE_BUCKET
+        query = compile_members(work.definition, source, resolver.id)
+        return _stage(session, work, query, source, {} if of == 1 else {"bucket": bucket, "buckets": of})
+
+    def take_back(bucket: int, of: int) -> None:
+        forget_changes(session, [work.segment.id], bucket, of)
+
+    return in_buckets(f"segment {work.segment.slug}", buckets, evaluate, take_back)
 
 
-def stage_deltas(session: ComputeSession, reasons: Mapping[PlannedWork, Sequence[int]], resolver: Resolver) -> int:
+def stage_deltas(
+    session: ComputeSession, reasons: Mapping[PlannedWork, Sequence[int]], resolver: Resolver, buckets: int = 1
+) -> int:
     """The same for several segments, and for the candidates alone that each segment's ``reasons`` number."""
+    segment_ids = [work.segment.id for work in reasons]
+
+    def evaluate(bucket: int, of: int) -> int:
+        source = CANDIDATES if of == 1 else _CANDIDATES_OF_A_BUCKET
+        return _stage_deltas(session, reasons, resolver, source, {} if of == 1 else {"bucket": bucket, "buckets": of})
+
+    def take_back(bucket: int, of: int) -> None:
+        forget_changes(session, segment_ids, bucket, of)
+
+    slugs = ", ".join(work.segment.slug for work in reasons)
+    return in_buckets(f"delta of {slugs}", buckets, evaluate, take_back)
+
+
+def _stage_deltas(
+    session: ComputeSession,
+    reasons: Mapping[PlannedWork, Sequence[int]],
+    resolver: Resolver,
+    source: Source,
+    bound: Mapping[str, object],
+) -> int:
     sets: list[str] = []
     answers: list[str] = []
-    parameters: dict[str, object] = {}
+    parameters: dict[str, object] = {**bound}
     for work, numbers in reasons.items():
-        compiled = compile_predicate(work.definition, CANDIDATES, resolver.id, prefix=f"s{work.segment.id}_")
+        compiled = compile_predicate(work.definition, source, resolver.id, prefix=f"s{work.segment.id}_")
         sets += compiled.sets
         parameters.update(compiled.parameters)
         is_candidate = f"hasAny(reasons, [{', '.join(map(str, numbers))}])"
@@ -97,7 +130,7 @@ def stage_deltas(session: ComputeSession, reasons: Mapping[PlannedWork, Sequence
     sql = _STAGE_DELTA.format(
         sets=with_sets(sets),
         answers=indent(indent(",\n".join(answers))),
-        is_candidate=" AND ".join(CANDIDATES.user_filters),
+        is_candidate=" AND ".join(source.user_filters),
     )
     return session.run(sql, parameters)
 
@@ -117,17 +150,13 @@ def count_changes(session: ComputeSession, segment_ids: Sequence[int]) -> dict[i
     return {segment_id: (entered, exited) for segment_id, entered, exited in rows}
 
 
-def apply_changes(session: ComputeSession, segment_ids: Sequence[int]) -> None:
-    """Make the staged changes the members. Repeating it changes nothing."""
-    session.run(_APPLY, {"segment_ids": list(segment_ids)})
-
-
 def count_members(session: ComputeSession, segment_ids: Sequence[int]) -> dict[int, int]:
     """How many members the segments have now, for those with any."""
     return dict(session.rows(_COUNT_MEMBERS, {"segment_ids": list(segment_ids)}))
 
 
-def forget_changes(session: ComputeSession, segment_ids: Sequence[int]) -> None:
-    """Take back what was staged and never will be applied."""
+def forget_changes(session: ComputeSession, segment_ids: Sequence[int], bucket: int = 0, buckets: int = 1) -> None:
+    """Take back what was staged, of one bucket of the users or of all, and never will be applied."""
     if count_changes(session, segment_ids):
-        session.run(_FORGET + " SETTINGS mutations_sync = 2", {"segment_ids": list(segment_ids)})
+        bound = {"segment_ids": list(segment_ids), "bucket": bucket, "buckets": buckets}
+        session.run(_FORGET + " SETTINGS mutations_sync = 2", bound)

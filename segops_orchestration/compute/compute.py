@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,21 +11,17 @@ from datetime import UTC, datetime
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.records import CommittedCounts, Computation, Mode, StagedCounts
 from segops_orchestration.catalog.tables import to_milliseconds
+from segops_orchestration.compute.apply import apply_changes
+from segops_orchestration.compute.buckets import first_buckets
 from segops_orchestration.compute.candidates import Candidates, event_types_read
-from segops_orchestration.compute.changes import (
-    apply_changes,
-    count_changes,
-    count_members,
-    stage_deltas,
-    stage_full,
-)
+from segops_orchestration.compute.changes import count_changes, count_members, stage_deltas, stage_full
 from segops_orchestration.compute.lease import LEASE_SECONDS, HeldLease
 from segops_orchestration.compute.plan import PlannedWork, Resolver, Watermark, plan_work
 from segops_orchestration.compute.recovery import recover
 from segops_orchestration.compute.result import ComputationResult, SegmentResult
 from segops_orchestration.compute.scratch import empty_scratch
-from segops_orchestration.compute.session import USERS_PER_BUCKET, ComputeSession, split_evenly
-from segops_orchestration.errors import SegOpsError
+from segops_orchestration.compute.session import ComputeSession, split_evenly
+from segops_orchestration.errors import QueryMemoryExceeded, SegOpsError
 from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse
 
 Progress = Callable[[SegmentResult], None]
@@ -34,6 +30,7 @@ Progress = Callable[[SegmentResult], None]
 # go to the server at once.
 DELTA_BATCH = 10
 DELTA_WORKERS = 4
+TOO_MANY_CANDIDATES = "more candidates than fit into the memory of a query"
 
 
 def compute(
@@ -140,6 +137,8 @@ class _Execution:
         self._computation = computation
         self._resolver = resolver
         self._progress = progress
+        self._users: int | None = None
+        self._too_many = False
         self._session = ComputeSession(
             warehouse, computation.id, computation.membership_version, computation.at, computation.run_id
         )
@@ -155,17 +154,14 @@ class _Execution:
 
     def _run(self, levels: Sequence[Sequence[PlannedWork]]) -> list[SegmentResult]:
         deltas = [work for level in levels for work in level if work.mode == "delta"]
-        buckets = self._buckets() if len(deltas) < sum(map(len, levels)) else 1
         results: list[SegmentResult] = []
         with ThreadPoolExecutor(DELTA_WORKERS) as workers:
             candidates = Candidates(self._session, workers, event_types_read(work.definition for work in deltas))
-            candidates.prepare(deltas)
+            if not _fits(lambda: candidates.prepare(deltas)):
+                self._too_many = True
             for number, level in enumerate(levels, start=1):
-                staged = [self._stage_full(work, buckets) for work in level if work.mode == "full"]
-                work_by_delta = [work for work in level if work.mode == "delta"]
-                if work_by_delta:
-                    staged += self._stage_deltas(work_by_delta, candidates, workers)
-                if number == len(levels) and candidates.any_found:
+                staged = self._stage(level, candidates, workers)
+                if number == len(levels) and (candidates.any_found or self._too_many):
                     emptying = workers.submit(empty_scratch, self._session.warehouse)
                     results += self._commit(staged)
                     emptying.result()
@@ -173,26 +169,50 @@ class _Execution:
                     results += self._commit(staged)
         return results
 
-    def _buckets(self) -> int:
-        ((users,),) = self._session.rows("SELECT count() FROM users")
-        return max(1, -(-int(users) // USERS_PER_BUCKET))
+    def _stage(self, level: Sequence[PlannedWork], candidates: Candidates, workers: Executor) -> list[_Staged]:
+        staged = [self._stage_full(work) for work in level if work.mode == "full"]
+        deltas = [work for work in level if work.mode == "delta"]
+        counts = self._find(deltas, candidates)
+        if counts is None:
+            in_full = (replace(work, mode="full", reason=TOO_MANY_CANDIDATES) for work in deltas)
+            return staged + [self._stage_full(work) for work in in_full]
+        return staged + self._stage_deltas(counts, candidates, workers)
 
-    def _stage_full(self, work: PlannedWork, buckets: int) -> _Staged:
+    def _find(self, deltas: Sequence[PlannedWork], candidates: Candidates) -> dict[PlannedWork, int] | None:
+        """How many candidates each segment has; None when they do not fit, and all that is left goes in full.
+
+        What did not fit has left a part of itself in the scratch tables, so nobody may use them any more.
+        """
+        if not deltas:
+            return {}
+        counts: dict[int, int] = {}
+        if self._too_many or not _fits(lambda: counts.update(candidates.find(deltas))):
+            self._too_many = True
+            return None
+        return {work: counts[work.segment.id] for work in deltas}
+
+    def _stage_full(self, work: PlannedWork) -> _Staged:
         started = time.monotonic()
+        if self._users is None:
+            ((self._users,),) = self._session.rows("SELECT count() FROM users")
+        buckets = first_buckets(self._session, self._users or 0, [work.definition])
         rows_read = stage_full(self._session, work, self._resolver, buckets)
         return _Staged(work, None, rows_read, _since(started))
 
-    def _stage_deltas(self, level: Sequence[PlannedWork], candidates: Candidates, workers: Executor) -> list[_Staged]:
-        counts = candidates.find(level)
-        idle = [_Staged(work, 0, 0, 0) for work in level if not counts[work.segment.id]]
-        busy = [work for work in level if counts[work.segment.id]]
+    def _stage_deltas(
+        self, counts: Mapping[PlannedWork, int], candidates: Candidates, workers: Executor
+    ) -> list[_Staged]:
+        idle = [_Staged(work, 0, 0, 0) for work, count in counts.items() if not count]
+        busy = [work for work, count in counts.items() if count]
 
         def stage(batch: Sequence[PlannedWork]) -> list[_Staged]:
             started = time.monotonic()
             reasons = {work: candidates.reason_numbers(work) for work in batch}
-            rows_read = stage_deltas(self._session, reasons, self._resolver) // len(batch)
+            users = max(counts[work] for work in batch)
+            buckets = first_buckets(self._session, users, [work.definition for work in batch])
+            rows_read = stage_deltas(self._session, reasons, self._resolver, buckets) // len(batch)
             milliseconds = _since(started) // len(batch)
-            return [_Staged(work, counts[work.segment.id], rows_read, milliseconds) for work in batch]
+            return [_Staged(work, counts[work], rows_read, milliseconds) for work in batch]
 
         return idle + [staged for batch in workers.map(stage, split_evenly(busy, DELTA_BATCH)) for staged in batch]
 
@@ -209,7 +229,7 @@ class _Execution:
             lease=self._held.lease,
         )
         if changes:
-            apply_changes(self._session, sorted(changes))
+            apply_changes(self._session, changes)
         results = self._with_members(results)
         self._catalog.commit_segments(
             self._computation.id,
@@ -253,6 +273,15 @@ class _Execution:
             self._catalog.finish_computation(self._computation.id, "failed", str(error), lease=self._held.lease)
         except SegOpsError as second:
             error.add_note(f"and tidying up failed too: {second}")
+
+
+def _fits(step: Callable[[], None]) -> bool:
+    """Do it; False when it took more memory than a query may."""
+    try:
+        step()
+    except QueryMemoryExceeded:
+        return False
+    return True
 
 
 def _since(started: float) -> int:

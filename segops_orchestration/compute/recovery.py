@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.records import CommittedCounts, Lease, UnfinishedSegment
-from segops_orchestration.compute.changes import apply_changes, count_members, forget_changes
+from segops_orchestration.compute.apply import apply_changes, drop_staging
+from segops_orchestration.compute.changes import count_changes, count_members, forget_changes
 from segops_orchestration.compute.session import ComputeSession
 from segops_orchestration.warehouse.client import TenantWarehouse
 
@@ -15,7 +16,8 @@ def recover(catalog: Catalog, warehouse: TenantWarehouse, lease: Lease) -> None:
     A staged segment's changes are all written down, so applying them (again) completes it. A planned one may have
     written some of them; they are deleted, and the computation that follows works them out anew.
     """
-    for unfinished in catalog.unfinished(lease.tenant):
+    unfinished_segments = catalog.unfinished(lease.tenant)
+    for unfinished in unfinished_segments:
         session = ComputeSession(
             warehouse, unfinished.computation_id, unfinished.membership_version, unfinished.at, run_id=None
         )
@@ -25,6 +27,8 @@ def recover(catalog: Catalog, warehouse: TenantWarehouse, lease: Lease) -> None:
         else:
             forget_changes(session, [unfinished.segment_id])
             catalog.abandon_segment(unfinished.computation_id, unfinished.segment_id, lease=lease)
+    if unfinished_segments:
+        drop_staging(warehouse)
 
 
 def _stop_queries(warehouse: TenantWarehouse, computation_id: int) -> None:
@@ -38,7 +42,7 @@ def _stop_queries(warehouse: TenantWarehouse, computation_id: int) -> None:
 
 def _complete(catalog: Catalog, session: ComputeSession, unfinished: UnfinishedSegment, lease: Lease) -> None:
     segment_id = unfinished.segment_id
-    apply_changes(session, [segment_id])
+    apply_changes(session, count_changes(session, [segment_id]))
     members = count_members(session, [segment_id]).get(segment_id, 0)
     counts = CommittedCounts(segment_id, members=members, milliseconds=0)
     catalog.commit_segments(unfinished.computation_id, [counts], lease=lease)

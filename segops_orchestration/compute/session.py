@@ -11,10 +11,9 @@ from typing import Any, TypeVar
 from segops_orchestration.compiler.parameters import instant_text
 from segops_orchestration.warehouse.client import TenantWarehouse
 
-# A query of a computation may run for an hour and hold this much memory on the server.
+# A query of a computation may run for an hour.
 MAX_QUERY_SECONDS = 3600
-# Users per pass of a full computation; memory grows with it, time with the number of passes.
-USERS_PER_BUCKET = 1_000_000
+_MOST_BLOCK_BYTES = 256 << 20
 # Planning a small statement takes longer than running it; splitting fewer than these gains nothing.
 _LEAST_PER_BATCH = 3
 
@@ -31,9 +30,21 @@ class ComputeSession:
     at: datetime
     run_id: str | None
 
-    def run(self, sql: str, parameters: Mapping[str, object] | None = None, *, segment: str | None = None) -> int:
+    @property
+    def query_memory(self) -> int:
+        """Bytes that one query may hold on the server."""
+        return self.warehouse.query_memory
+
+    def run(
+        self,
+        sql: str,
+        parameters: Mapping[str, object] | None = None,
+        *,
+        segment: str | None = None,
+        settings: Mapping[str, object] | None = None,
+    ) -> int:
         """Run an INSERT or DDL; returns the rows that ClickHouse read for it."""
-        summary = self.warehouse.command(sql, self._bind(parameters), self._settings(segment))
+        summary = self.warehouse.command(sql, self._bind(parameters), {**self._settings(segment), **(settings or {})})
         return _rows_read(summary)
 
     def rows(self, sql: str, parameters: Mapping[str, object] | None = None) -> list[tuple[Any, ...]]:
@@ -59,9 +70,21 @@ class ComputeSession:
         return {
             "log_comment": json.dumps({key: value for key, value in comment.items() if value is not None}),
             "max_execution_time": MAX_QUERY_SECONDS,
+            **memory_settings(self.query_memory),
             # The deliveries of one event have one occurred_at, so they share a partition.
             "do_not_merge_across_partitions_select_final": 1,
         }
+
+
+def memory_settings(limit: int) -> dict[str, object]:
+    """ClickHouse settings that keep a query within ``limit`` bytes: what can go to disk does so in time."""
+    return {
+        "max_memory_usage": limit,
+        "max_bytes_before_external_group_by": limit // 4,
+        "max_bytes_before_external_sort": limit // 4,
+        # Blocks of an INSERT are held twice while they are sorted.
+        "min_insert_block_size_bytes": min(limit // 16, _MOST_BLOCK_BYTES),
+    }
 
 
 def _rows_read(summary: Any) -> int:

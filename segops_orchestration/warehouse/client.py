@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from segops_orchestration.errors import SegOpsError, WarehouseError
-from segops_orchestration.settings import Settings
+from segops_orchestration.errors import QueryMemoryExceeded, SegOpsError, WarehouseError
+from segops_orchestration.settings import DEFAULT_QUERY_MEMORY, Settings
 from segops_orchestration.warehouse.migrate import apply_migrations, migrations
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ def _refusals(where: str) -> Iterator[None]:
     try:
         yield
     except ClickHouseError as error:
-        raise WarehouseError(f"{where}: {_told(error)}") from error
+        kind = QueryMemoryExceeded if "(MEMORY_LIMIT_EXCEEDED)" in str(error) else WarehouseError
+        raise kind(f"{where}: {_told(error)}") from error
 
 
 def _told(error: Exception) -> str:
@@ -107,9 +108,10 @@ def _told(error: Exception) -> str:
 class Warehouse:
     """A connection to ClickHouse. Safe to share between threads; queries run in parallel."""
 
-    def __init__(self, address: Address, *, embedded: bool) -> None:
+    def __init__(self, address: Address, *, embedded: bool, query_memory: int = DEFAULT_QUERY_MEMORY) -> None:
         self.address = address
         self.embedded = embedded
+        self.query_memory = query_memory
         self._admin: Client | None = None
         self._tenants: dict[str, TenantWarehouse] = {}
 
@@ -121,13 +123,13 @@ class Warehouse:
             WarehouseError: the server cannot be reached or refuses the credentials.
         """
         if settings.clickhouse_url:
-            warehouse = cls(parse_url(settings.clickhouse_url), embedded=False)
+            warehouse = cls(parse_url(settings.clickhouse_url), embedded=False, query_memory=settings.max_query_memory)
         else:
             from segops_orchestration.warehouse.embedded.lifecycle import ensure_running
 
             endpoint = ensure_running(settings)
             address = Address(endpoint.host, endpoint.port, endpoint.username, endpoint.password)
-            warehouse = cls(address, embedded=True)
+            warehouse = cls(address, embedded=True, query_memory=settings.max_query_memory)
         _ = warehouse.admin
         return warehouse
 
@@ -207,6 +209,11 @@ class TenantWarehouse:
         if self._client is None:
             self._client = self._warehouse.open_client(self.database)
         return self._client
+
+    @property
+    def query_memory(self) -> int:
+        """Bytes that one query of a computation may hold on the server."""
+        return self._warehouse.query_memory
 
     def exists(self) -> bool:
         """Whether the database exists."""

@@ -20,7 +20,7 @@ import pytest
 
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.compute import compute as engine
-from segops_orchestration.compute.changes import apply_changes
+from segops_orchestration.compute.apply import apply_changes
 from segops_orchestration.compute.session import ComputeSession
 from segops_orchestration.errors import TenantBusy
 from segops_orchestration.settings import Settings
@@ -65,8 +65,8 @@ def _before(patch: pytest.MonkeyPatch, name: str, effect: Effect, call: int = 1,
 def _half_applied(patch: pytest.MonkeyPatch, effect: Effect) -> None:
     """Of the segments whose changes are to be applied together, the first one is."""
 
-    def wrapped(session: ComputeSession, segment_ids: list[int]) -> None:
-        apply_changes(session, segment_ids[:1])
+    def wrapped(session: ComputeSession, changes: dict[int, tuple[int, int]]) -> None:
+        apply_changes(session, dict([min(changes.items())]))
         effect()
 
     patch.setattr(engine, "apply_changes", wrapped)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
-from segops_orchestration.errors import SegOpsError
+from segops_orchestration.settings import memory_amount
 
 VARIABLE = "SEGOPS_WAREHOUSE_MEMORY"
-_UNITS = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
-_AMOUNT = re.compile(r"(\d+(?:\.\d+)?)\s*([A-Za-z]*)")
 # Below this a merge beside an insert of wide rows runs out of it.
 _LEAST = 512 << 20
 _MOST_BY_DEFAULT = 4 << 30
@@ -26,14 +23,7 @@ def memory_limit(environ: Mapping[str, str]) -> int:
         import psutil
 
         return min(int(psutil.virtual_memory().total * 0.6), _MOST_BY_DEFAULT)
-    amount = _AMOUNT.fullmatch(text)
-    unit = _UNITS.get(amount.group(2).upper()) if amount else None
-    if amount is None or unit is None:
-        raise SegOpsError(f"{VARIABLE}: {text!r} is not an amount of memory; write bytes, or a unit as in 2GiB")
-    limit = int(float(amount.group(1)) * unit)
-    if limit < _LEAST:
-        raise SegOpsError(f"{VARIABLE}: {text!r} is too little; the least is {_LEAST >> 20}MiB")
-    return limit
+    return memory_amount(VARIABLE, text, _LEAST)
 
 
 def bulk_settings(limit: int) -> dict[str, str]:
