@@ -6,31 +6,36 @@ complement of "at least 3 orders": each set then is found by reading matching ev
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
 
-from segops_orchestration.compiler.json_value import JsonValue
-from segops_orchestration.compiler.operators import COMPARISONS, property_predicate, split_complement
-from segops_orchestration.compiler.parameters import AT, EXACT, ScopedParameters
+from segops_orchestration.compiler.amounts import monetary_members
+from segops_orchestration.compiler.operators import filter_predicates, property_predicate, satisfies, split_complement
+from segops_orchestration.compiler.parameters import AT, ScopedParameters
+from segops_orchestration.compiler.periods import regularity_members
 from segops_orchestration.compiler.sequences import sequence_members
 from segops_orchestration.compiler.source import Source
-from segops_orchestration.compiler.sql import interval, select, window_start
-from segops_orchestration.dsl.durations import MILLISECONDS_PER_DAY, days_to_milliseconds
+from segops_orchestration.compiler.sql import earlier, select
+from segops_orchestration.compiler.windows import ALWAYS, Window, window_of
+from segops_orchestration.dsl.durations import MILLISECONDS_PER_DAY, Span, days_span, span_of
 from segops_orchestration.dsl.models import (
     Condition,
+    Definition,
     EventCount,
     EventProperty,
     EventSequence,
+    Filter,
+    FirstEvent,
     Monetary,
+    PropertyHeld,
     Recency,
+    Regularity,
     SegmentMembership,
     UserProperty,
 )
-from segops_orchestration.dsl.property_path import split_path
-from segops_orchestration.dsl.values import parse_number
 
-ResolveSegment = Callable[[int | str], int]
+ResolveSegment = Callable[[int | str], int | Definition]
+"""What a segment reference means: the id of a segment whose members are stored, or a definition to evaluate here."""
 
 
 @dataclass(frozen=True)
@@ -50,43 +55,59 @@ class Context:
 
     source: Source
     parameters: ScopedParameters
-    resolve: ResolveSegment
 
 
 def user_set(condition: Condition, context: Context) -> UserSet:
-    """Compile one condition that is not a group or ``not``."""
+    """Compile one condition that is neither a group, a ``not`` nor about a segment."""
+    source, parameters = context.source, context.parameters
     match condition:
         case EventCount():
             return _event_count(condition, context)
         case Recency():
             return _recency(condition, context)
         case Monetary():
-            return _monetary(condition, context)
+            events = matching_events(condition.event_type, condition.where, window_of(condition), context)
+            return UserSet(monetary_members(condition, source.events, events, parameters))
         case EventProperty():
             return _event_property(condition, context)
         case UserProperty():
             return _user_property(condition, context)
+        case PropertyHeld():
+            return _property_held(condition, context)
         case EventSequence():
-            members = sequence_members(condition, context.source, context.parameters)
-            return UserSet(members)
-        case SegmentMembership():
-            return _segment_membership(condition, context)
+            return UserSet(sequence_members(condition, source, parameters))
+        case FirstEvent():
+            return _first_event(condition, context)
+        case Regularity():
+            events = matching_events(condition.event_type, condition.where, ALWAYS, context)
+            return UserSet(*regularity_members(condition, source.events, events, parameters))
     raise TypeError(f"{type(condition).__name__} is not a leaf")
 
 
-def _events_of(event_type: str, context: Context) -> list[str]:
-    return [f"event_type = {context.parameters.text('event_type', event_type)}", *context.source.filters]
+def stored_members(segment_id: int, condition: SegmentMembership, context: Context) -> UserSet:
+    """Compile a condition about a segment whose members are stored."""
+    where = [f"segment_id = {context.parameters.unsigned('segment_id', segment_id)}", *context.source.user_filters]
+    members = select("user_id", "segment_memberships FINAL", where)
+    return UserSet(members, negated=condition.operator == "not_in")
+
+
+def matching_events(event_type: str, where: Sequence[Filter] | None, window: Window, context: Context) -> list[str]:
+    """That an event is one that a condition is about: of this type, in this window, ``where`` true of it."""
+    return [
+        f"event_type = {context.parameters.text('event_type', event_type)}",
+        *context.source.filters,
+        *window.predicates(context.parameters),
+        *filter_predicates(where, context.parameters),
+    ]
 
 
 def _event_count(condition: EventCount, context: Context) -> UserSet:
     sign, value, negated = _counted(condition.operator, condition.value)
     if (sign, value) == (">=", 0):
         return UserSet(None, negated=not negated)
-    where = _events_of(condition.event_type, context)
-    if condition.window_days is not None:
-        where.append(window_start(condition.window_days, context.parameters))
+    events = matching_events(condition.event_type, condition.where, window_of(condition), context)
     having = f"count() {sign} {context.parameters.unsigned('value', value)}"
-    return UserSet(select("user_id", context.source.events, where, group_by="user_id", having=having), negated)
+    return UserSet(select("user_id", context.source.events, events, group_by="user_id", having=having), negated)
 
 
 def _counted(operator: str, value: int) -> tuple[str, int, bool]:
@@ -108,71 +129,62 @@ def _counted(operator: str, value: int) -> tuple[str, int, bool]:
 
 
 def _recency(condition: Recency, context: Context) -> UserSet:
-    limit = days_to_milliseconds(condition.window_days)
-    edge = f"{AT} - {interval('window_ms', limit, context.parameters)}"
+    parameters = context.parameters
+    limit = days_span(condition.window_days)
+    edge = earlier(AT, limit, "window", parameters)
     match condition.operator:
         case "gt":
             having = f"max(occurred_at) < {edge}"
         case "lt":
             having = f"max(occurred_at) > {edge}"
         case "eq":
-            next_day = interval("next_day_ms", limit + MILLISECONDS_PER_DAY, context.parameters)
-            having = f"max(occurred_at) <= {edge} AND max(occurred_at) > {AT} - {next_day}"
-    where = _events_of(condition.event_type, context)
-    return UserSet(select("user_id", context.source.events, where, group_by="user_id", having=having))
+            next_day = Span(limit.milliseconds + MILLISECONDS_PER_DAY)
+            having = f"max(occurred_at) <= {edge}"
+            having += f" AND max(occurred_at) > {earlier(AT, next_day, 'next_day', parameters)}"
+    events = matching_events(condition.event_type, condition.where, ALWAYS, context)
+    return UserSet(select("user_id", context.source.events, events, group_by="user_id", having=having))
 
 
-def _monetary(condition: Monetary, context: Context) -> UserSet:
-    parameters = context.parameters
-    keys = [parameters.text(f"key{index}", key) for index, key in enumerate(split_path(condition.property))]
-    amounts = select(
-        ["user_id", f"{JsonValue('payload', keys).number} AS amount"],
-        context.source.events,
-        _events_of(condition.event_type, context),
-    )
-    threshold = parse_number(condition.value)
-    if threshold is None:
-        raise ValueError(f"{condition.value} is too large to compare with")
-    if condition.metric != "max":
-        threshold = threshold.quantize(Decimal("0.000001"), ROUND_HALF_UP, EXACT)
-    value = parameters.number("value", threshold)
-    having = f"{_AGGREGATES[condition.metric]} {COMPARISONS[condition.operator]} {value}"
-    return UserSet(select("user_id", amounts, ["amount IS NOT NULL"], group_by="user_id", having=having))
-
-
-# Exact in any order of addition, and compared at 6 decimal places, rounded half away from zero. The quotient is
-# divideDecimal because avg() of decimals computes in floating point.
-_AGGREGATES = {
-    "sum": "round(sum(amount), 6)",
-    "avg": "round(divideDecimal(sum(amount), toDecimal256(count(), 0), 9), 6)",
-    "max": "max(amount)",
-}
+def _first_event(condition: FirstEvent, context: Context) -> UserSet:
+    first_in_window = window_of(condition).predicates(context.parameters, time="min(occurred_at)")
+    events = matching_events(condition.event_type, condition.where, ALWAYS, context)
+    having = " AND ".join(first_in_window) or None
+    return UserSet(select("user_id", context.source.events, events, group_by="user_id", having=having))
 
 
 def _event_property(condition: EventProperty, context: Context) -> UserSet:
-    latest = _latest(context.source.events, _events_of(condition.event_type, context))
-    predicate = property_predicate(condition, context.parameters)
-    _, is_complement = split_complement(condition.operator)
-    if is_complement:
-        predicate = f"NOT {predicate}"
-    return UserSet(select("user_id", latest, [predicate]))
+    # With has_element, ``where`` is about the elements.
+    where = None if condition.operator == "has_element" else condition.where
+    events = matching_events(condition.event_type, where, window_of(condition), context)
+    tested = satisfies(condition, context.parameters, "latest")
+    return UserSet(select("user_id", _latest(context.source.events, events), [tested]))
 
 
 def _user_property(condition: UserProperty, context: Context) -> UserSet:
     latest = _latest(context.source.identifications, list(context.source.filters))
-    predicate = property_predicate(condition, context.parameters)
+    predicate = property_predicate(condition, context.parameters, "latest")
     _, is_complement = split_complement(condition.operator)
     return UserSet(select("user_id", latest, [predicate]), negated=is_complement)
+
+
+def _property_held(condition: PropertyHeld, context: Context) -> UserSet:
+    """The identifications of a user in order; the run began with the one after the last that did not satisfy."""
+    parameters = context.parameters
+    duration = condition.at_least or condition.less_than
+    if duration is None:
+        raise ValueError("property_held needs at_least or less_than")
+    tested = satisfies(condition, parameters)
+    history = f"arraySort(groupArray((occurred_at, ingested_at, UUIDToNum(event_id), {tested}))) AS history"
+    broken = "arrayLastIndex(identification -> NOT identification.4, history) AS broken"
+    per_user = select(
+        ["user_id", history, broken], context.source.identifications, context.source.filters, group_by="user_id"
+    )
+    sign = "<=" if condition.at_least is not None else ">"
+    began = f"history[broken + 1].1 {sign} {earlier(AT, span_of(duration), 'held', parameters)}"
+    return UserSet(select("user_id", per_user, ["broken < length(history)", began]))
 
 
 def _latest(relation: str, where: list[str]) -> str:
     """Each user's latest payload. UUIDToNum because ClickHouse orders a UUID by its second half first."""
     order = "(occurred_at, ingested_at, UUIDToNum(event_id))"
-    return select(["user_id", f"argMax(payload, {order}) AS payload"], relation, where, group_by="user_id")
-
-
-def _segment_membership(condition: SegmentMembership, context: Context) -> UserSet:
-    segment_id = context.parameters.unsigned("segment_id", context.resolve(condition.segment_id))
-    where = [f"segment_id = {segment_id}", *context.source.user_filters]
-    members = select("user_id", "segment_memberships FINAL", where)
-    return UserSet(members, negated=condition.operator == "not_in")
+    return select(["user_id", f"argMax(payload, {order}) AS latest"], relation, where, group_by="user_id")

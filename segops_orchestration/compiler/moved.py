@@ -2,82 +2,22 @@
 
 An event counts for a condition while it lies between the condition's time limits. As T moves, each limit sweeps
 over a slice of the events; only users with a matching event in such a slice can change sides without a new
-event. Every limit is ``T - L`` for a constant L: L = 0 is the present, which future-dated events reach.
+event. A limit is ``T - L`` for a constant L: L = 0 is the present, which future-dated events reach. A condition that
+compares a date in a payload with T has limits too, which sweep over those dates.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
+from segops_orchestration.compiler.limits import DateLimit, EventMatch, Limit, TimeLimit, all_limits
+from segops_orchestration.compiler.operators import any_value, filter_predicates
 from segops_orchestration.compiler.parameters import AT, FROM_AT, Parameters, ScopedParameters
 from segops_orchestration.compiler.segment import CompiledQuery
 from segops_orchestration.compiler.source import IDENTIFICATION
 from segops_orchestration.compiler.sql import indent, interval, select
-from segops_orchestration.dsl.durations import MILLISECONDS_PER_DAY, days_to_milliseconds
-from segops_orchestration.dsl.models import (
-    Condition,
-    Definition,
-    EventCount,
-    EventProperty,
-    EventSequence,
-    Monetary,
-    Recency,
-    SegmentMembership,
-    UserProperty,
-)
-from segops_orchestration.dsl.references import iter_conditions
-
-
-@dataclass(frozen=True)
-class TimeLimit:
-    """Events of ``event_types`` (None: any) change sides when they are ``age`` ms old.
-
-    ``inclusive``: an event of exactly that age is still on the younger side (``age <= L``). Then the slice swept
-    from T0 to T1 is ``T0 - L <= occurred_at < T1 - L``; otherwise ``T0 - L < occurred_at <= T1 - L``.
-    """
-
-    event_types: tuple[str, ...] | None
-    age: int
-    inclusive: bool = False
-
-
-def time_limits(condition: Condition) -> Iterator[TimeLimit]:
-    """The limits of one condition that is not a group or ``not``."""
-    match condition:
-        case EventCount():
-            yield TimeLimit((condition.event_type,), 0)
-            if condition.window_days is not None:
-                yield TimeLimit((condition.event_type,), days_to_milliseconds(condition.window_days))
-        case Recency():
-            yield from _recency_limits(condition)
-        case Monetary() | EventProperty():
-            yield TimeLimit((condition.event_type,), 0)
-        case UserProperty():
-            yield TimeLimit((IDENTIFICATION,), 0)
-        case EventSequence():
-            yield TimeLimit(None if condition.strict else condition.events, 0)
-            if condition.window_days is not None:
-                # What leaves the window is older than all that stays, so it can only have been a first step.
-                yield TimeLimit(condition.events[:1], days_to_milliseconds(condition.window_days))
-        case SegmentMembership():
-            return
-
-
-def _recency_limits(condition: Recency) -> Iterator[TimeLimit]:
-    age = days_to_milliseconds(condition.window_days)
-    yield TimeLimit((condition.event_type,), 0)
-    yield TimeLimit((condition.event_type,), age, inclusive=condition.operator == "gt")
-    if condition.operator == "eq":
-        yield TimeLimit((condition.event_type,), age + MILLISECONDS_PER_DAY)
-
-
-def all_time_limits(definition: Definition) -> list[TimeLimit]:
-    """The limits of a definition, each once, in document order."""
-    limits: dict[TimeLimit, None] = {}
-    for condition in iter_conditions(definition):
-        limits.update(dict.fromkeys(time_limits(condition)))
-    return list(limits)
+from segops_orchestration.dsl.durations import Span
+from segops_orchestration.dsl.models import Definition
 
 
 def compile_moved(definition: Definition) -> CompiledQuery:
@@ -88,8 +28,7 @@ def compile_moved(definition: Definition) -> CompiledQuery:
     parameters = Parameters()
     selects = [born_users(FROM_AT)]
     selects += [
-        swept_users(limit, FROM_AT, parameters.of(f"m{index}"))
-        for index, limit in enumerate(all_time_limits(definition))
+        swept_users(limit, FROM_AT, parameters.of(f"m{index}")) for index, limit in enumerate(all_limits(definition))
     ]
     return CompiledQuery("\nUNION ALL\n".join(selects), parameters.values)
 
@@ -104,23 +43,68 @@ def born_users(from_at: str) -> str:
     return select("user_id", "users", [are_those], group_by="user_id", having=f"min(first_seen) > {from_at}")
 
 
-def swept_users(limit: TimeLimit, from_at: str, parameters: ScopedParameters) -> str:
+def swept_users(limit: Limit, from_at: str, parameters: ScopedParameters) -> str:
     """The SELECT of users with an event in the slice that ``limit`` swept between ``from_at`` and ``{at}``."""
-    where = [*of_types(limit.event_types, parameters), swept_slice(limit, from_at, parameters)]
-    return select("user_id", "events", where)
+    if isinstance(limit, DateLimit):
+        return dated_users(limit, from_at, parameters)
+    of_these = of_types(limit.event_types, parameters)
+    return select("user_id", "events", [of_these, swept_slice(limit, from_at, parameters), *matches(limit, parameters)])
 
 
 def swept_slice(limit: TimeLimit, from_at: str, parameters: ScopedParameters) -> str:
-    """Whether an event, whatever its type, is in that slice."""
-    back = f" - {interval('age_ms', limit.age, parameters)}" if limit.age else ""
+    """Whether an event, whatever its type, is in that slice by its time."""
     after, until = (">=", "<") if limit.inclusive else (">", "<=")
-    return f"occurred_at {after} {from_at}{back} AND occurred_at {until} {AT}{back}"
+    low, high = _swept(limit.age, from_at, parameters)
+    fixed = limit.window.fixed_predicates(parameters)
+    return " AND ".join([f"occurred_at {after} {low}", f"occurred_at {until} {high}", *fixed])
 
 
-def of_types(event_types: Sequence[str] | None, parameters: ScopedParameters) -> list[str]:
-    """The predicate that an event is of one of these types; none for any type."""
-    if event_types is None:
+def _swept(age: Span, from_at: str, parameters: ScopedParameters, ahead: bool = False) -> tuple[str, str]:
+    """The two ends of what a limit swept."""
+    if not age:
+        return from_at, AT
+    away = f"{'+' if ahead else '-'} {interval(age, 'age', parameters)}"
+    ends = f"{from_at} {away}", f"{AT} {away}"
+    if not age.months:
+        return ends
+    # A month ago can move back: at noon of 31 March it was noon of 28 February, and so it was three days before.
+    return f"least({ends[0]}, {ends[1]})", f"greatest({ends[0]}, {ends[1]})"
+
+
+def of_types(event_types: Sequence[str], parameters: ScopedParameters) -> str:
+    """The predicate that an event is of one of these types."""
+    names = [parameters.text(f"event_type{index}", event_type) for index, event_type in enumerate(event_types)]
+    return f"event_type IN ({', '.join(names)})"
+
+
+def matches(limit: TimeLimit, parameters: ScopedParameters) -> list[str]:
+    """That an event of one of the limit's types is a matching one; nothing to ask when none has a filter."""
+    if not any(match.where for match in limit.matches):
         return []
-    unique = dict.fromkeys(event_types)
-    names = [parameters.text(f"event_type{index}", event_type) for index, event_type in enumerate(unique)]
-    return [f"event_type IN ({', '.join(names)})"]
+    kinds = [is_match(match, parameters.of(f"match{index}")) for index, match in enumerate(limit.matches)]
+    return [kinds[0] if len(kinds) == 1 else f"({' OR '.join(f'({kind})' for kind in kinds)})"]
+
+
+def is_match(match: EventMatch, parameters: ScopedParameters) -> str:
+    """The predicate that an event is of the match's type and satisfies its filters."""
+    of_type = f"event_type = {parameters.text('event_type', match.event_type)}"
+    return " AND ".join([of_type, *filter_predicates(match.where, parameters)])
+
+
+# Dates begin with their day, so few payloads need to be parsed: those with a day of the slice in them (or a day beside
+# it, for the sake of offsets from UTC), or with an escaped character, which may spell one.
+_MENTIONS_A_DAY = """(dateDiff('day', {low}, {high}) > 31 OR position(payload, '\\\\u') > 0 OR multiSearchAny(payload,
+  arrayMap(day -> toString(toDate32({low}) + day), range(-1, toInt32(dateDiff('day', {low}, {high})) + 2))))"""
+
+
+def dated_users(limit: DateLimit, from_at: str, parameters: ScopedParameters) -> str:
+    """The SELECT of users with a matching event that holds a date in the slice that ``limit`` swept."""
+    low, high = _swept(limit.age, from_at, parameters, limit.ahead)
+    in_slice = any_value(
+        "payload", limit.path, lambda it: f"ifNull({it.date} > {low} AND {it.date} <= {high}, false)", parameters
+    )
+    where = [f"occurred_at <= {AT}", *limit.window.predicates(parameters)]
+    where += [_MENTIONS_A_DAY.format(low=low, high=high), in_slice, *filter_predicates(limit.match.where, parameters)]
+    if limit.match.event_type == IDENTIFICATION:
+        return select("user_id", "identifications", where)
+    return select("user_id", "events", [of_types([limit.match.event_type], parameters), *where])

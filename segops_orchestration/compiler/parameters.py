@@ -52,6 +52,14 @@ class ScopedParameters:
         self._parameters = parameters
         self._prefix = prefix
 
+    def of(self, name: str) -> ScopedParameters:
+        """The same collection, for values of one part of this."""
+        return ScopedParameters(self._parameters, f"{self._prefix}_{name}")
+
+    def variable(self, name: str) -> str:
+        """A name for the variable of a lambda, which no other scope has."""
+        return f"{self._prefix}_{name}"
+
     def text(self, name: str, value: str) -> str:
         return self._bind(name, value, "String")
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
-from segops_orchestration.compiler.conditions import Context, ResolveSegment, user_set
+from segops_orchestration.compiler.conditions import Context, ResolveSegment, UserSet, stored_members, user_set
 from segops_orchestration.compiler.parameters import Parameters, ParameterValue
 from segops_orchestration.compiler.source import Source
 from segops_orchestration.compiler.sql import indent
-from segops_orchestration.dsl.models import Condition, Definition, Group, Not
+from segops_orchestration.dsl.models import Condition, Definition, Group, Not, SegmentMembership
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,11 @@ def compile_members(definition: Definition, source: Source, resolve: ResolveSegm
     """The SELECT of the user ids that satisfy ``definition`` at ``{at}``, each once, in no order.
 
     Args:
-        resolve: gives the id of a segment that the definition names by id or slug; its errors pass through.
+        resolve: says what a segment that the definition names by id or slug stands for: an id, whose stored members
+            are looked up, or a definition, which is evaluated too. Its errors pass through.
+
+    Raises:
+        ValueError: definitions that ``resolve`` gives refer to one another in a circle.
     """
     compiled = compile_predicate(definition, source, resolve)
     sql = f"{with_sets(compiled.sets)}SELECT user_id\nFROM (\n{indent(source.universe)}\n)\nWHERE {compiled.predicate}"
@@ -66,9 +70,12 @@ class _PredicateCompiler:
     def __init__(self, source: Source, resolve: ResolveSegment, prefix: str) -> None:
         self.parameters = Parameters()
         self.sets: list[str] = []
-        self._context = Context(source, self.parameters.of(""), resolve)
+        self._source = source
+        self._resolve = resolve
         self._prefix = prefix
         self._leaves = 0
+        # The predicates of definitions that are evaluated here; None while one is being compiled.
+        self._inlined: dict[int | str, str | None] = {}
 
     def combine(self, logic: str, conditions: tuple[Condition, ...], path: str) -> str:
         parts = [self.predicate(condition, f"{path}[{index}]") for index, condition in enumerate(conditions)]
@@ -76,17 +83,38 @@ class _PredicateCompiler:
 
     def predicate(self, condition: Condition, path: str) -> str:
         if isinstance(condition, Group):
-            inner = self.combine(condition.logic, condition.conditions, f"{path}.conditions")
-            return f"({inner})".replace("\n", "\n  ")
+            return self._group(condition.logic, condition.conditions, f"{path}.conditions")
         if isinstance(condition, Not):
             return f"NOT ({self.predicate(condition.condition, f'{path}.condition')})"
-        return self._leaf(condition, path)
+        if isinstance(condition, SegmentMembership):
+            return self._membership(condition, path)
+        name, context = self._next_leaf()
+        return self._named(name, user_set(condition, context), f"{path}: {condition.type}")
 
-    def _leaf(self, condition: Condition, path: str) -> str:
+    def _group(self, logic: str, conditions: tuple[Condition, ...], path: str) -> str:
+        return f"({self.combine(logic, conditions, path)})".replace("\n", "\n  ")
+
+    def _membership(self, condition: SegmentMembership, path: str) -> str:
+        key = condition.segment_id
+        target = self._resolve(key)
+        if not isinstance(target, Definition):
+            name, context = self._next_leaf()
+            return self._named(name, stored_members(target, condition, context), f"{path}: {condition.type}")
+        if key not in self._inlined:
+            self._inlined[key] = None
+            self._inlined[key] = self._group(target.logic, target.conditions, f"segment {key}: conditions")
+        predicate = self._inlined[key]
+        if predicate is None:
+            raise ValueError(f"segment {key} refers to itself")
+        return f"NOT {predicate}" if condition.operator == "not_in" else predicate
+
+    def _next_leaf(self) -> tuple[str, Context]:
         name = f"{self._prefix}c{self._leaves}"
         self._leaves += 1
-        result = user_set(condition, replace(self._context, parameters=self.parameters.of(name)))
-        if result.members is None:
-            return "true" if result.negated else "false"
-        self.sets.append(f"-- {path}: {condition.type}\n{name} AS (\n{indent(result.members)}\n)")
-        return f"user_id NOT IN {name}" if result.negated else f"user_id IN {name}"
+        return name, Context(self._source, self.parameters.of(name))
+
+    def _named(self, name: str, users: UserSet, comment: str) -> str:
+        if users.members is None:
+            return "true" if users.negated else "false"
+        self.sets.append(f"-- {comment}\n{name} AS (\n{indent(users.members)}\n)")
+        return f"user_id NOT IN {name}" if users.negated else f"user_id IN {name}"

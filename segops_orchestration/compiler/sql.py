@@ -5,8 +5,8 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from segops_orchestration.compiler.parameters import AT, ScopedParameters
-from segops_orchestration.dsl.durations import days_to_milliseconds
+from segops_orchestration.compiler.parameters import ScopedParameters
+from segops_orchestration.dsl.durations import Span
 
 
 def select(
@@ -35,11 +35,19 @@ def indent(text: str) -> str:
     return textwrap.indent(text, "  ")
 
 
-def interval(name: str, milliseconds: int, parameters: ScopedParameters) -> str:
+def earlier(instant: str, span: Span, name: str, parameters: ScopedParameters) -> str:
+    """The instant ``span`` before ``instant``, the span being a bound parameter."""
+    return f"{instant} - {interval(span, name, parameters)}" if span else instant
+
+
+def later(instant: str, span: Span, name: str, parameters: ScopedParameters) -> str:
+    """The instant ``span`` after ``instant``."""
+    return f"{instant} + {interval(span, name, parameters)}" if span else instant
+
+
+def interval(span: Span, name: str, parameters: ScopedParameters) -> str:
     """A span of time as a bound parameter."""
-    return f"toIntervalMillisecond({parameters.integer(name, milliseconds)})"
-
-
-def window_start(window_days: float, parameters: ScopedParameters) -> str:
-    """The lower edge of ``T - N*24h < occurred_at <= T``; every source sets the upper edge."""
-    return f"occurred_at > {AT} - {interval('window_ms', days_to_milliseconds(window_days), parameters)}"
+    # ClickHouse takes the last day of a month that lacks the day, as the language does.
+    if span.months:
+        return f"toIntervalMonth({parameters.integer(f'{name}_months', span.months)})"
+    return f"toIntervalMillisecond({parameters.integer(f'{name}_ms', span.milliseconds)})"

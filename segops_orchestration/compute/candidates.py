@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from segops_orchestration.catalog.records import CommittedSegment
-from segops_orchestration.compiler.moved import TimeLimit, all_time_limits, born_users, of_types, swept_slice
+from segops_orchestration.compiler.limits import DateLimit, TimeLimit, all_limits
+from segops_orchestration.compiler.moved import born_users, dated_users, matches, of_types, swept_slice
 from segops_orchestration.compiler.parameters import Parameters, ScopedParameters
 from segops_orchestration.compiler.source import IDENTIFICATION, existing_users
 from segops_orchestration.compiler.sql import indent, select
@@ -87,6 +88,17 @@ class Swept:
 
 
 @dataclass(frozen=True)
+class Dated:
+    """A time limit passed over a date in the payload of an event of the user since then."""
+
+    limit: DateLimit
+    at: datetime
+
+    def users(self, parameters: ScopedParameters) -> str:
+        return dated_users(self.limit, parameters.instant("from_at", self.at), parameters)
+
+
+@dataclass(frozen=True)
 class Referenced:
     """The user entered or left a referenced segment in a later computation than that one."""
 
@@ -100,7 +112,7 @@ class Referenced:
         return select("user_id", "membership_changes", where)
 
 
-Reason = Arrived | Born | Swept | Referenced
+Reason = Arrived | Born | Swept | Dated | Referenced
 
 
 def reasons(work: PlannedWork) -> Iterator[Reason]:
@@ -108,8 +120,8 @@ def reasons(work: PlannedWork) -> Iterator[Reason]:
     since = last_computation(work)
     yield Arrived(since.watermark_block, since.watermark_at or since.at)
     yield Born(since.at)
-    for limit in all_time_limits(work.definition):
-        yield Swept(limit, since.at)
+    for limit in all_limits(work.definition):
+        yield Swept(limit, since.at) if isinstance(limit, TimeLimit) else Dated(limit, since.at)
     if work.references:
         yield Referenced(work.references, since.computation_id)
 
@@ -154,7 +166,7 @@ class Candidates:
         """Store the users of the reasons that are new; returns whether any is."""
         new = [reason for reason in dict.fromkeys(wanted) if reason not in self._numbers]
         # Limits on the same event types side by side: they share a pass.
-        new.sort(key=lambda reason: reason.limit.event_types or () if isinstance(reason, Swept) else ())
+        new.sort(key=lambda reason: reason.limit.event_types if isinstance(reason, Swept) else ())
         for reason in new:
             self._numbers[reason] = len(self._numbers) + 1
         list(self._workers.map(self._insert, split_evenly(new, _REASONS_PER_INSERT)))
@@ -168,7 +180,7 @@ class Candidates:
             for reason in batch
             if not isinstance(reason, Swept)
         ]
-        swept: dict[tuple[str, ...] | None, list[Swept]] = {}
+        swept: dict[tuple[str, ...], list[Swept]] = {}
         for reason in batch:
             if isinstance(reason, Swept):
                 swept.setdefault(reason.limit.event_types, []).append(reason)
@@ -180,14 +192,18 @@ class Candidates:
             parameters.values,
         )
 
-    def _swept(self, event_types: tuple[str, ...] | None, group: Sequence[Swept], parameters: Parameters) -> str:
+    def _swept(self, event_types: tuple[str, ...], group: Sequence[Swept], parameters: Parameters) -> str:
         """One pass over events of the same types for all limits on them: planning costs more than reading."""
-        slices = {
-            self._numbers[reason]: f"({reason.slice(parameters.of(f'r{self._numbers[reason]}'))})" for reason in group
-        }
-        first = next(iter(slices))
-        where = [*of_types(event_types, parameters.of(f"r{first}")), f"({' OR '.join(slices.values())})"]
-        numbered = ", ".join(f"if({predicate}, {number}, 0)" for number, predicate in slices.items())
+        slices: list[str] = []
+        numbers: list[str] = []
+        for reason in group:
+            number = self._numbers[reason]
+            own = parameters.of(f"r{number}")
+            slices.append(f"({reason.slice(own)})")
+            numbers.append(f"if({' AND '.join([slices[-1], *matches(reason.limit, own)])}, {number}, 0)")
+        first = self._numbers[group[0]]
+        where = [of_types(event_types, parameters.of(f"r{first}")), f"({' OR '.join(slices)})"]
+        numbered = ", ".join(numbers)
         passed = f"arrayJoin(arrayFilter(number -> number > 0, [{numbered}])) AS reason"
         return select([passed, "user_id"], "events", where)
 
@@ -216,7 +232,7 @@ def event_types_read(definitions: Iterable[Definition]) -> frozenset[str] | None
             if isinstance(condition, EventSequence):
                 if condition.strict:
                     return None
-                found.update(condition.events)
+                found.update(step.event_type for step in condition.steps)
             event_type = getattr(condition, "event_type", None)
             if event_type is not None:
                 found.add(event_type)

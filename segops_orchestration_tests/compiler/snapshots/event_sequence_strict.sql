@@ -3,7 +3,7 @@ WITH
 c0 AS (
   SELECT user_id
   FROM (
-    SELECT user_id, arraySort(groupArray((occurred_at, ingested_at, UUIDToNum(event_id), event_type))) AS history
+    SELECT user_id, arraySort(groupArray((occurred_at, ingested_at, UUIDToNum(event_id), [event_type = {c0_step0:String}, event_type = {c0_step1:String}]))) AS history
     FROM events FINAL
     WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
       AND occurred_at > {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c0_window_ms:Int64})
@@ -11,7 +11,7 @@ c0 AS (
     GROUP BY user_id
   )
   WHERE length(history) > 1
-    AND arrayExists(i -> history[i + 0].4 = {c0_step0:String} AND history[i + 1].4 = {c0_step1:String} AND history[i + 0].1 < history[i + 1].1, range(1, length(history) - 1 + 1))
+    AND arrayExists(i -> history[i + 0].4[1] AND history[i + 1].4[2] AND history[i + 0].1 < history[i + 1].1, range(1, length(history) - 1 + 1))
 )
 SELECT user_id
 FROM (

@@ -36,12 +36,12 @@ c3 AS (
 c4 AS (
   SELECT user_id
   FROM (
-    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS payload
+    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS latest
     FROM identifications FINAL
     WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
     GROUP BY user_id
   )
-  WHERE NOT (JSONType(payload, {c4_key0:String}) = 'Null')
+  WHERE NOT (JSONType(latest, {c4_key0:String}) = 'Null')
 )
 SELECT user_id
 FROM (

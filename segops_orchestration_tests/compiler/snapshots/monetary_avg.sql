@@ -21,7 +21,7 @@ FROM (
 )
 WHERE user_id IN c0
 
--- c0_key0 = 'cart'
--- c0_key1 = 'total'
 -- c0_event_type = 'order_placed'
 -- c0_value = '19.990000000'
+-- c0_key0 = 'cart'
+-- c0_key1 = 'total'

@@ -21,6 +21,6 @@ FROM (
 )
 WHERE user_id IN c0
 
--- c0_key0 = 'total'
 -- c0_event_type = 'order_placed'
 -- c0_value = '0.100000000'
+-- c0_key0 = 'total'

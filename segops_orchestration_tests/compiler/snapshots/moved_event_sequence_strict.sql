@@ -11,12 +11,15 @@ HAVING min(first_seen) > {from_at:DateTime64(3, 'UTC')}
 UNION ALL
 SELECT user_id
 FROM events
-WHERE occurred_at > {from_at:DateTime64(3, 'UTC')} AND occurred_at <= {at:DateTime64(3, 'UTC')}
+WHERE event_type IN ({m0_event_type0:String}, {m0_event_type1:String})
+  AND occurred_at > {from_at:DateTime64(3, 'UTC')} AND occurred_at <= {at:DateTime64(3, 'UTC')}
 UNION ALL
 SELECT user_id
 FROM events
 WHERE event_type IN ({m1_event_type0:String})
   AND occurred_at > {from_at:DateTime64(3, 'UTC')} - toIntervalMillisecond({m1_age_ms:Int64}) AND occurred_at <= {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({m1_age_ms:Int64})
 
+-- m0_event_type0 = 'page_viewed'
+-- m0_event_type1 = 'order_placed'
 -- m1_event_type0 = 'page_viewed'
 -- m1_age_ms = 604800000

@@ -3,23 +3,23 @@ WITH
 c0 AS (
   SELECT user_id
   FROM (
-    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS payload
+    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS latest
     FROM identifications FINAL
     WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
     GROUP BY user_id
   )
-  WHERE (ifNull(toDecimal128OrNull(if(match(JSONExtractString(payload, {c0_key0:String}), '^[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?$'), JSONExtractString(payload, {c0_key0:String}), ''), 9) IN arrayMap(x -> toDecimal128(x, 9), {c0_numbers:Array(String)}), false) OR JSONExtractRaw(payload, {c0_key0:String}) IN {c0_booleans:Array(String)} OR (JSONType(payload, {c0_key0:String}) = 'String' AND JSONExtractString(payload, {c0_key0:String}) IN {c0_texts:Array(String)}))
+  WHERE (ifNull(toDecimal128OrNull(if(match(JSONExtractString(latest, {c0_key0:String}), '^[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?$'), JSONExtractString(latest, {c0_key0:String}), ''), 9) IN arrayMap(x -> toDecimal128(x, 9), {c0_numbers:Array(String)}), false) OR JSONExtractRaw(latest, {c0_key0:String}) IN {c0_booleans:Array(String)} OR (JSONType(latest, {c0_key0:String}) = 'String' AND JSONExtractString(latest, {c0_key0:String}) IN {c0_texts:Array(String)}))
 ),
 -- conditions[1]: user_property
 c1 AS (
   SELECT user_id
   FROM (
-    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS payload
+    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS latest
     FROM identifications FINAL
     WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
     GROUP BY user_id
   )
-  WHERE ((JSONType(payload, {c1_key0:String}) = 'String' AND JSONExtractString(payload, {c1_key0:String}) IN {c1_texts:Array(String)}))
+  WHERE ((JSONType(latest, {c1_key0:String}) = 'String' AND JSONExtractString(latest, {c1_key0:String}) IN {c1_texts:Array(String)}))
 )
 SELECT user_id
 FROM (

@@ -3,45 +3,45 @@ WITH
 c0 AS (
   SELECT user_id
   FROM (
-    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS payload
+    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS latest
     FROM identifications FINAL
     WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
     GROUP BY user_id
   )
-  WHERE NOT (JSONType(payload, {c0_key0:String}) = 'Null')
+  WHERE NOT (JSONType(latest, {c0_key0:String}) = 'Null')
 ),
 -- conditions[1]: user_property
 c1 AS (
   SELECT user_id
   FROM (
-    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS payload
+    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS latest
     FROM identifications FINAL
     WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
     GROUP BY user_id
   )
-  WHERE NOT (JSONType(payload, {c1_key0:String}) = 'Null')
+  WHERE NOT (JSONType(latest, {c1_key0:String}) = 'Null')
 ),
 -- conditions[2]: user_property
 c2 AS (
   SELECT user_id
   FROM (
-    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS payload
+    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS latest
     FROM identifications FINAL
     WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
     GROUP BY user_id
   )
-  WHERE JSONExtractRaw(payload, {c2_key0:String}) IN ('true', '"true"')
+  WHERE JSONExtractRaw(latest, {c2_key0:String}) IN ('true', '"true"')
 ),
 -- conditions[3]: user_property
 c3 AS (
   SELECT user_id
   FROM (
-    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS payload
+    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS latest
     FROM identifications FINAL
     WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
     GROUP BY user_id
   )
-  WHERE JSONExtractRaw(payload, {c3_key0:String}) IN ('false', '"false"')
+  WHERE JSONExtractRaw(latest, {c3_key0:String}) IN ('false', '"false"')
 )
 SELECT user_id
 FROM (

@@ -12,12 +12,12 @@ c0 AS (
 c1 AS (
   SELECT user_id
   FROM (
-    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS payload
+    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS latest
     FROM (SELECT * FROM candidate_events WHERE event_type = 'context_identified')
     WHERE computation_id = {computation_id:UInt64}
     GROUP BY user_id
   )
-  WHERE NOT (JSONType(payload, {c1_key0:String}) = 'Null')
+  WHERE NOT (JSONType(latest, {c1_key0:String}) = 'Null')
 ),
 -- conditions[2]: segment_membership
 c2 AS (

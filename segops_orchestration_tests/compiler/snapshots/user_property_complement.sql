@@ -3,12 +3,12 @@ WITH
 c0 AS (
   SELECT user_id
   FROM (
-    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS payload
+    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS latest
     FROM identifications FINAL
     WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
     GROUP BY user_id
   )
-  WHERE (JSONType(payload, {c0_key0:String}) = 'String' AND JSONExtractString(payload, {c0_key0:String}) = {c0_value:String})
+  WHERE (JSONType(latest, {c0_key0:String}) = 'String' AND JSONExtractString(latest, {c0_key0:String}) = {c0_value:String})
 )
 SELECT user_id
 FROM (
