@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "tenants": "Create, list and archive tenants.",
     "ingest": "Load events from CSV, Parquet or JSON lines files.",
     "segments": "Validate, apply, list and show segments written as files.",
+    "schema": "Print the JSON Schema of segment files, for editors.",
     "compute": "Compute memberships, in full or by delta.",
     "members": "List the members of a segment.",
     "status": "Show what each segment of a tenant holds and when it was computed.",

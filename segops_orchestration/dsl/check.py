@@ -88,7 +88,7 @@ class Walk:
                 yield from self._field(where, key, value, condition, depth)
         required = [field for field, info in fields.items() if info.is_required()]
         for field in missing_fields(condition, tuple(fields), required):
-            yield Problem(child(path, field), f"missing; required: {_allowed(name, field)}")
+            yield Problem(child(path, field), f"missing; required: {allowed_words(name, field)}")
         if "value2" in fields:
             yield from missing_operands(path, condition, tuple(fields))
         if name in _ONE_OF:
@@ -119,7 +119,8 @@ _ONE_OF = {"first_event": ("window", "window_days"), "property_held": ("at_least
 _CONTAINERS = {"conditions": _CONDITIONS, "condition": "a condition", "where": FILTERS, "events": STEPS}
 
 
-def _allowed(name: str, field: str) -> str:
+def allowed_words(name: str, field: str) -> str:
+    """What a field of a type of condition may hold, in words."""
     return _CONTAINERS.get(field) or rule_of(name, field).allowed
 
 

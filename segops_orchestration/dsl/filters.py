@@ -23,7 +23,7 @@ STEPS = (
 )
 
 # In these, ``where`` narrows events; in all others it belongs to has_element.
-_NARROWED = ("event_count", "recency", "monetary", "event_property", "first_event", "regularity")
+NARROWED = ("event_count", "recency", "monetary", "event_property", "first_event", "regularity")
 
 
 class FilterWalk:
@@ -35,7 +35,7 @@ class FilterWalk:
     def where(self, path: str, where: object, condition: Fields) -> Iterator[Problem]:
         """Problems of the ``where`` of a condition."""
         operator = condition.get("operator")
-        if condition.get("type") in _NARROWED or not is_operator(operator) or operator == HAS_ELEMENT:
+        if condition.get("type") in NARROWED or not is_operator(operator) or operator == HAS_ELEMENT:
             yield from self._filters(path, where, depth=1)
         elif where is not None:
             yield _out_of_place(path, where, operator)

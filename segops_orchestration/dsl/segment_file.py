@@ -49,14 +49,14 @@ _SLUG = "1 to 63 lower case letters, digits, - and _, the first a letter or digi
 _NAME = f"text of 1 to {MAX_NAME} characters"
 _DESCRIPTION = f"text of up to {MAX_DESCRIPTION:,} characters"
 _DEFINITION = "an object with logic and conditions"
-_ALLOWED = {"slug": _SLUG, "name": _NAME, "description": _DESCRIPTION, "definition": _DEFINITION}
+ALLOWED = {"slug": _SLUG, "name": _NAME, "description": _DESCRIPTION, "definition": _DEFINITION}
 
 
 def _problems(document: object) -> Iterator[Problem]:
     if not isinstance(document, dict):
         yield Problem("", refused(document, "an object with slug, name, description and definition"))
         return
-    names = tuple(_ALLOWED)
+    names = tuple(ALLOWED)
     for key, value in document.items():
         path = child("", key)
         if key == "definition":
@@ -68,7 +68,7 @@ def _problems(document: object) -> Iterator[Problem]:
         else:
             yield unknown_field(path, key, "a segment", names)
     for name in missing_fields(document, names, ("slug", "name", "definition")):
-        yield Problem(name, f"missing; required: {_ALLOWED[name]}")
+        yield Problem(name, f"missing; required: {ALLOWED[name]}")
 
 
 def _slug_fault(value: object) -> Fault:

@@ -15,13 +15,15 @@ from typing import Literal
 NUMBER_SCALE = 9
 NUMBER_LIMIT = 10**29
 
-_NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?", re.ASCII)
-_DATE = re.compile(
-    r"(\d{4})-(\d{2})-(\d{2})"
-    r"(?:[T ](\d{2}):(\d{2})(?::(\d{2})(?:\.(\d+))?)?"
-    r"(Z|[+-]\d{2}:?\d{2})?)?",
-    re.ASCII,
+# The text of a number and of a date; in the syntax that Python and JSON Schema share.
+NUMBER_TEXT = r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+DATE_TEXT = (
+    r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
+    r"(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]+))?)?"
+    r"(Z|[+-][0-9]{2}:?[0-9]{2})?)?"
 )
+_NUMBER = re.compile(NUMBER_TEXT)
+_DATE = re.compile(DATE_TEXT)
 
 
 def parse_number(value: object) -> Decimal | None:
