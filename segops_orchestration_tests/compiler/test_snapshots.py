@@ -12,8 +12,8 @@ from segops_orchestration.compiler.moved import compile_moved
 from segops_orchestration.compiler.segment import CompiledQuery, compile_members
 from segops_orchestration.compiler.source import CANDIDATES, EVERYONE, ONE_BUCKET, ONE_USER
 from segops_orchestration.dsl.parse import parse_definition
-from segops_orchestration_tests.compiler.documents import CONDITIONS, MOVED, OPERATORS
-from segops_orchestration_tests.oracle.case import Document, all_of, event_count, membership, user_property
+from segops_orchestration_tests.compiler.documents import CONDITIONS, EXTENSIONS, EXTENSIONS_MOVED, MOVED, OPERATORS
+from segops_orchestration_tests.oracle.case import Document, all_of, event_count, membership, negated, user_property
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 
@@ -30,13 +30,19 @@ def members(document: Document) -> CompiledQuery:
 
 
 def _compiled() -> Iterator[tuple[str, CompiledQuery]]:
-    for name, document in {**CONDITIONS, **OPERATORS}.items():
+    for name, document in {**CONDITIONS, **OPERATORS, **EXTENSIONS}.items():
         yield name, members(document)
-    for name, document in MOVED.items():
+    for name, document in {**MOVED, **EXTENSIONS_MOVED}.items():
         yield name, compile_moved(parse_definition(document))
     for name, source in SOURCES.items():
         definition = parse_definition(ONE_OF_EACH_RELATION)
         yield f"source_{name}", compile_members(definition, source, resolve)
+    proposed = parse_definition(all_of(event_count("gte", 5)))
+    twice = parse_definition(all_of(membership("new"), negated(membership("new", "not_in")), membership("vip")))
+    yield (
+        "segment_membership_evaluated",
+        compile_members(twice, EVERYONE, lambda key: proposed if key == "new" else resolve(key)),
+    )
 
 
 QUERIES = dict(_compiled())
@@ -67,3 +73,10 @@ def test_compiling_again_gives_the_same_words_and_values() -> None:
     assert {name: _written(query) for name, query in again.items()} == {
         name: _written(query) for name, query in QUERIES.items()
     }
+
+
+def test_definitions_that_refer_to_one_another_in_a_circle_are_refused() -> None:
+    definitions = {name: parse_definition(all_of(membership(other))) for name, other in (("a", "b"), ("b", "a"))}
+
+    with pytest.raises(ValueError, match="segment b refers to itself"):
+        compile_members(definitions["a"], EVERYONE, lambda key: definitions[str(key)])

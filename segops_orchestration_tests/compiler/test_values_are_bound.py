@@ -62,6 +62,7 @@ class Values:
     number: float
     days: float
     date: str
+    amount: int = 7
 
     def document(self) -> Document:
         """Every position that takes a value. The shape is always the same."""
@@ -79,7 +80,34 @@ class Values:
             user_property(path, "gt", value=self.date),
             user_property(path, "matches_regex", value=re.escape(text)),
             membership("vip"),
+            *self._extensions(path),
         )
+
+    def _extensions(self, path: str) -> Iterator[Document]:
+        """The same for what the extensions of the language add."""
+        test = {"property": path, "operator": "eq", "value": self.text}
+        span = {"last": self.amount, "unit": "hour"}
+        step = {"event_type": self.event_type, "where": [test]}
+        yield event_count("gte", 3, self.event_type, window=span, where=[test])
+        yield event_count("gte", 3, self.event_type, window={"from_ago": self.amount + 1, "to_ago": 1, "unit": "day"})
+        yield event_count("gte", 3, self.event_type, window={"from": self.date})
+        yield sequence(step, self.event_type, within=span)
+        yield sequence(step, step, within=span, strict=True)
+        yield monetary("median", "gte", self.number, f"{path}[].a", event_type=self.event_type)
+        yield user_property(path, "in_next", value=span)
+        yield user_property(f"{path}[].a", "eq", value=self.text)
+        yield event_property(path, "has_element", self.event_type, where=[test])
+        yield {"type": "property_held", "property": path, "operator": "neq", "value": self.text, "at_least": span}
+        yield {"type": "first_event", "event_type": self.event_type, "where": [test], "window": span}
+        yield {
+            "type": "regularity",
+            "event_type": self.event_type,
+            "period": span,
+            "periods": 2,
+            "min_periods": 2,
+            "operator": "gte",
+            "value": self.amount,
+        }
 
 
 def as_path(key: str) -> str:
@@ -108,6 +136,7 @@ values = st.builds(
     number=st.integers(-(10**20), 10**20) | st.decimals(-(10**6), 10**6, places=3).map(float),
     days=st.floats(0.001, 3650),
     date=st.datetimes().map(datetime.isoformat).map(lambda text: text[:19]),
+    amount=st.integers(2, 100),
 )
 PLAIN = Values("order_placed", "total", "gold", 10, 7, "2026-01-31")
 
@@ -126,7 +155,7 @@ def test_the_sql_is_the_same_whatever_the_values(values: Values, segment_id: int
 @given(values=values)
 def test_so_is_the_query_for_users_moved_by_time(values: Values) -> None:
     # One length of time for both, because limits that coincide are looked up once.
-    document = replace(values, text="gold", days=7.5).document()
+    document = replace(values, text="gold", days=7.5, amount=7).document()
 
     assert (
         compile_moved(parse_definition(document)).sql

@@ -1,0 +1,65 @@
+WITH
+-- conditions[0]: user_property
+c0 AS (
+  SELECT user_id
+  FROM (
+    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS latest
+    FROM identifications FINAL
+    WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
+    GROUP BY user_id
+  )
+  WHERE ifNull(parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c0_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c0_key0:String}), ''), 3, 'UTC') > {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c0_value_ms:Int64}) AND parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c0_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c0_key0:String}), ''), 3, 'UTC') <= {at:DateTime64(3, 'UTC')}, false)
+),
+-- conditions[1]: user_property
+c1 AS (
+  SELECT user_id
+  FROM (
+    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS latest
+    FROM identifications FINAL
+    WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
+    GROUP BY user_id
+  )
+  WHERE ifNull(parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c1_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c1_key0:String}), ''), 3, 'UTC') > {at:DateTime64(3, 'UTC')} AND parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c1_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c1_key0:String}), ''), 3, 'UTC') <= {at:DateTime64(3, 'UTC')} + toIntervalMillisecond({c1_value_ms:Int64}), false)
+),
+-- conditions[2]: user_property
+c2 AS (
+  SELECT user_id
+  FROM (
+    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS latest
+    FROM identifications FINAL
+    WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
+    GROUP BY user_id
+  )
+  WHERE ifNull(parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c2_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c2_key0:String}), ''), 3, 'UTC') <= {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c2_value_ms:Int64}), false)
+),
+-- conditions[3]: user_property
+c3 AS (
+  SELECT user_id
+  FROM (
+    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS latest
+    FROM identifications FINAL
+    WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
+    GROUP BY user_id
+  )
+  WHERE ifNull(parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c3_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c3_key0:String}), ''), 3, 'UTC') > {at:DateTime64(3, 'UTC')} AND parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c3_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c3_key0:String}), ''), 3, 'UTC') <= {at:DateTime64(3, 'UTC')} + toIntervalMonth({c3_value_months:Int64}), false)
+)
+SELECT user_id
+FROM (
+  SELECT user_id
+  FROM users
+  GROUP BY user_id
+  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
+)
+WHERE user_id IN c0
+  OR user_id IN c1
+  OR user_id IN c2
+  OR user_id IN c3
+
+-- c0_key0 = 'due'
+-- c0_value_ms = 172800000
+-- c1_key0 = 'due'
+-- c1_value_ms = 172800000
+-- c2_key0 = 'due'
+-- c2_value_ms = 172800000
+-- c3_key0 = 'due'
+-- c3_value_months = 1

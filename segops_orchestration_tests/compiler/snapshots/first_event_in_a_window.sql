@@ -1,0 +1,21 @@
+WITH
+-- conditions[0]: first_event
+c0 AS (
+  SELECT user_id
+  FROM events FINAL
+  WHERE event_type = {c0_event_type:String}
+    AND occurred_at <= {at:DateTime64(3, 'UTC')}
+  GROUP BY user_id
+  HAVING min(occurred_at) > {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c0_window_ms:Int64})
+)
+SELECT user_id
+FROM (
+  SELECT user_id
+  FROM users
+  GROUP BY user_id
+  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
+)
+WHERE user_id IN c0
+
+-- c0_window_ms = 2592000000
+-- c0_event_type = 'order_placed'

@@ -1,0 +1,19 @@
+SELECT user_id
+FROM users
+WHERE user_id IN (
+  SELECT user_id
+  FROM users
+  WHERE first_seen > {from_at:DateTime64(3, 'UTC')}
+    AND first_seen <= {at:DateTime64(3, 'UTC')}
+)
+GROUP BY user_id
+HAVING min(first_seen) > {from_at:DateTime64(3, 'UTC')}
+UNION ALL
+SELECT user_id
+FROM events
+WHERE event_type IN ({m0_event_type0:String})
+  AND occurred_at > {from_at:DateTime64(3, 'UTC')} AND occurred_at <= {at:DateTime64(3, 'UTC')} AND occurred_at >= {m0_from:DateTime64(3, 'UTC')} AND occurred_at < {m0_to:DateTime64(3, 'UTC')}
+
+-- m0_event_type0 = 'order_placed'
+-- m0_from = '2026-01-01 00:00:00.000'
+-- m0_to = '2026-01-31 10:00:00.000'

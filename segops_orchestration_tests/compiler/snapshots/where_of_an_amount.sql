@@ -1,0 +1,33 @@
+WITH
+-- conditions[0]: monetary
+c0 AS (
+  SELECT user_id
+  FROM (
+    SELECT user_id, toDecimal128OrNull(if(match(JSONExtractString(payload, {c0_key0:String}), '^[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?$'), JSONExtractString(payload, {c0_key0:String}), ''), 9) AS amount
+    FROM events FINAL
+    WHERE event_type = {c0_event_type:String}
+      AND occurred_at <= {at:DateTime64(3, 'UTC')}
+      AND occurred_at > {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c0_window_ms:Int64})
+      AND (JSONType(payload, {c0_where0_key0:String}) = 'String' AND JSONExtractString(payload, {c0_where0_key0:String}) = {c0_where0_value:String})
+      AND NOT (NOT (JSONType(payload, {c0_where1_key0:String}) = 'Null'))
+  )
+  WHERE amount IS NOT NULL
+  GROUP BY user_id
+  HAVING max(amount) >= {c0_value:Decimal(38, 9)}
+)
+SELECT user_id
+FROM (
+  SELECT user_id
+  FROM users
+  GROUP BY user_id
+  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
+)
+WHERE user_id IN c0
+
+-- c0_event_type = 'order_placed'
+-- c0_window_ms = 604800000
+-- c0_where0_key0 = 'plan'
+-- c0_where0_value = 'gold'
+-- c0_where1_key0 = 'coupon'
+-- c0_value = '500.000000000'
+-- c0_key0 = 'total'

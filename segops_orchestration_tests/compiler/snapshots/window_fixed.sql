@@ -1,0 +1,25 @@
+WITH
+-- conditions[0]: event_count
+c0 AS (
+  SELECT user_id
+  FROM events FINAL
+  WHERE event_type = {c0_event_type:String}
+    AND occurred_at <= {at:DateTime64(3, 'UTC')}
+    AND occurred_at >= {c0_from:DateTime64(3, 'UTC')}
+    AND occurred_at < {c0_to:DateTime64(3, 'UTC')}
+  GROUP BY user_id
+  HAVING count() >= {c0_value:UInt64}
+)
+SELECT user_id
+FROM (
+  SELECT user_id
+  FROM users
+  GROUP BY user_id
+  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
+)
+WHERE user_id IN c0
+
+-- c0_event_type = 'order_placed'
+-- c0_from = '2026-01-01 00:00:00.000'
+-- c0_to = '2026-01-31 10:00:00.000'
+-- c0_value = 2
