@@ -8,20 +8,30 @@ schema accepts all that the parser accepts. It cannot see, and leaves to the par
   ``to_ago``, ``min_periods`` above ``periods``, periods that together are too long;
 - what a text says: patterns that are not RE2, days that do not exist, numeric text beyond the largest number, halves
   of surrogate pairs;
+- the tests of a file: who is in and out beside who has events;
 - spelling that JSON Schema takes for equal: 3.0 where a whole number belongs.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, get_args
 
 from segops_orchestration.dsl import models, operands
 from segops_orchestration.dsl.check import MAX_CONDITIONS, allowed_words
+from segops_orchestration.dsl.faults import Rule
 from segops_orchestration.dsl.filters import MAX_WHERE, NARROWED, SEQUENCE_STEPS
 from segops_orchestration.dsl.rules import MAX_EVENT_TYPE, MAX_ID, MAX_PROPERTY
 from segops_orchestration.dsl.segment_file import ALLOWED, MAX_DESCRIPTION, MAX_NAME
+from segops_orchestration.dsl.segment_tests import (
+    EVENT_FIELDS,
+    MAX_EVENTS,
+    MAX_TESTS,
+    MAX_USERS,
+    RELATIVE_TEXT,
+    TEST_FIELDS,
+)
 from segops_orchestration.dsl.values import DATE_TEXT, NUMBER_LIMIT, NUMBER_TEXT
 from segops_orchestration.dsl.windows import MAX_WINDOW_DAYS, MOST, PERIODS
 
@@ -39,6 +49,7 @@ def segment_schema() -> Schema:
         "name": {"type": "string", "maxLength": MAX_NAME, "pattern": r"\S", "not": _CONTROL},
         "description": {"type": "string", "maxLength": MAX_DESCRIPTION},
         "definition": {"$ref": "#/$defs/definition"},
+        "tests": _tests(),
     }
     described = {name: {**field, "description": ALLOWED[name]} for name, field in fields.items()}
     segment = _object(described, ("slug", "name", "definition"))
@@ -145,6 +156,40 @@ def _ago_window() -> Schema:
         "unit": _ref("unit"),
     }
     return {**_object(fields, ["unit"]), "anyOf": [_given("from_ago"), _given("to_ago")], "allOf": limits}
+
+
+# Tests
+
+
+def _tests() -> Schema:
+    text = {"type": "string", "minLength": 1, "maxLength": 256, "not": _CONTROL}
+    user = {"type": "string", "minLength": 1, "maxLength": 512}
+    event = {
+        "user_id": user,
+        "event_type": text,
+        "occurred_at": {"type": "string", "pattern": f"^(?:{RELATIVE_TEXT}|{DATE_TEXT})$"},
+        "payload": {"type": "object"},
+        "event_id": text,
+    }
+    users = {"type": "array", "maxItems": MAX_USERS, "items": user}
+    test = {
+        "name": {**text, "maxLength": MAX_NAME},
+        "at": {"type": "string", "pattern": f"^{DATE_TEXT}$"},
+        "events": _array(
+            MAX_EVENTS, _object(_described(event, EVENT_FIELDS), ("user_id", "event_type", "occurred_at"))
+        ),
+        "in": users,
+        "out": users,
+    }
+    return _array(MAX_TESTS, _object(_described(test, TEST_FIELDS), ("at", "events")))
+
+
+def _array(most: int, items: Schema) -> Schema:
+    return {"type": "array", "minItems": 1, "maxItems": most, "items": items}
+
+
+def _described(fields: Schema, rules: Mapping[str, Rule]) -> Schema:
+    return {name: {**field, "description": rules[name].allowed} for name, field in fields.items()}
 
 
 # Conditions

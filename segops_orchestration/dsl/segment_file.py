@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from segops_orchestration.dsl.faults import Fault, encoding_fault, missing_fields, refused, text_fault, unknown_field
 from segops_orchestration.dsl.models import SLUG, Definition
 from segops_orchestration.dsl.parse import MAX_PROBLEMS, definition_problems
+from segops_orchestration.dsl.segment_tests import SegmentTest, tests_problems
 from segops_orchestration.dsl.text import Format, read_text
 from segops_orchestration.dsl.wording import child, found
 from segops_orchestration.errors import InvalidDocument, Problem
@@ -19,7 +20,7 @@ MAX_DESCRIPTION = 2_000
 
 
 class SegmentDocument(BaseModel):
-    """A segment document that has been checked."""
+    """A segment document that has been checked. Its tests are no part of a version: only files have them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,6 +28,7 @@ class SegmentDocument(BaseModel):
     name: str
     description: str = ""
     definition: Definition
+    tests: tuple[SegmentTest, ...] = ()
 
 
 def parse_segment_text(text: str | bytes, *, format: Format, source: str = "") -> SegmentDocument:
@@ -49,7 +51,14 @@ _SLUG = "1 to 63 lower case letters, digits, - and _, the first a letter or digi
 _NAME = f"text of 1 to {MAX_NAME} characters"
 _DESCRIPTION = f"text of up to {MAX_DESCRIPTION:,} characters"
 _DEFINITION = "an object with logic and conditions"
-ALLOWED = {"slug": _SLUG, "name": _NAME, "description": _DESCRIPTION, "definition": _DEFINITION}
+_TESTS = "an array of tests, each with events, an instant (at) and who is in and out"
+ALLOWED = {
+    "slug": _SLUG,
+    "name": _NAME,
+    "description": _DESCRIPTION,
+    "definition": _DEFINITION,
+    "tests": _TESTS,
+}
 
 
 def _problems(document: object) -> Iterator[Problem]:
@@ -61,6 +70,8 @@ def _problems(document: object) -> Iterator[Problem]:
         path = child("", key)
         if key == "definition":
             yield from definition_problems(value, path)
+        elif key == "tests":
+            yield from tests_problems(path, value)
         elif key in _FAULTS:
             fault = _FAULTS[key](value)
             if fault is not None:
