@@ -78,14 +78,20 @@ def test_it_does_not_depend_on_spelling(document: Document, chance: random.Rando
     assert canonical_json(parse_definition(respelt(document, chance))) == canonical_json(parse_definition(document))
 
 
+WHOLE = {"segment_id", "last", "from_ago", "to_ago", "periods", "min_periods"}
+"""Fields that take whole numbers alone; so does ``value`` of what counts events."""
+
+
 def respelt(value: Any, chance: random.Random) -> Any:
     """The same document with keys in another order, whole numbers as floats and defaults written out."""
     if isinstance(value, dict):
-        items = [(key, respelt(item, chance) if (value.get("type"), key) != ("event_count", "value") else item)
-                 for key, item in value.items() if key != "segment_id"]  # fmt: skip
-        items += [("segment_id", value["segment_id"])] if "segment_id" in value else []
+        counts = value.get("type") in ("event_count", "regularity")
+        items = [
+            (key, item if key in WHOLE or (counts and key == "value") else respelt(item, chance))
+            for key, item in value.items()
+        ]
         if value.get("type") in ("event_count", "event_sequence"):
-            items += [("window_days", None)] if "window_days" not in value else []
+            items += [(name, None) for name in ("window_days", "window") if name not in value]
         chance.shuffle(items)
         return dict(items)
     if isinstance(value, list):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hypothesis import given
@@ -12,41 +12,55 @@ from hypothesis import strategies as st
 from segops_orchestration.dsl.parse import definition_problems
 from segops_orchestration_tests.dsl.documents import DEFINITIONS, Document, generated
 
+ONE_OF: dict[str, tuple[str, ...]] = {
+    "first_event": ("window", "window_days"),
+    "property_held": ("at_least", "less_than"),
+}
 
-def nodes(conditions: list[Document], path: str) -> Iterator[tuple[str, Document]]:
-    """Every condition with its path."""
-    for index, condition in enumerate(conditions):
-        yield from node(condition, f"{path}[{index}]")
+
+def nodes(value: Any, path: str) -> Iterator[tuple[str, Document]]:
+    """Every object inside with its path: conditions, filters, steps, windows and durations."""
+    if isinstance(value, dict):
+        yield path, value
+        for name, inner in value.items():
+            yield from nodes(inner, f"{path}.{name}")
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from nodes(inner, f"{path}[{index}]")
 
 
-def node(condition: Document, path: str) -> Iterator[tuple[str, Document]]:
-    yield path, condition
-    if condition["type"] == "group":
-        yield from nodes(condition["conditions"], f"{path}.conditions")
-    elif condition["type"] == "not":
-        yield from node(condition["condition"], f"{path}.condition")
+def required(path: str, node: Document) -> list[str]:
+    """The fields without which the object is wrong."""
+    optional = {"strict", "within", *(name for name in ("from", "to", "from_ago", "to_ago") if name in node)}
+    if node.get("type") != "recency":
+        optional |= {"window", "window_days"}
+    if node.get("operator") != "has_element":
+        optional |= {"where"}
+    if path.endswith(".window"):
+        optional |= {"last"}  # without it the window has no form
+    pair = ONE_OF.get(node.get("type", ""), ())
+    return [name for name in node if name not in optional or name in pair]
 
 
 @st.composite
-def broken(draw: st.DrawFn) -> tuple[Document, str]:
+def broken(draw: st.DrawFn, wrong_values: Sequence[Any] = ([], float("nan"))) -> tuple[Document, str]:
     """A document with one fault, and the fault's path."""
     document = copy.deepcopy(draw(DEFINITIONS))
-    path, condition = draw(st.sampled_from(list(nodes(document["conditions"], "conditions"))))
-    optional = ("window_days", "strict") if condition["type"] != "recency" else ()
+    path, node = draw(st.sampled_from(list(nodes(document["conditions"], "conditions"))))
     kind = draw(st.sampled_from(["unknown field", "wrong value", "missing field", "wrong operator"]))
     if kind == "unknown field":
-        condition["zzz"] = draw(st.integers() | st.text())
+        node["zzz"] = draw(st.integers() | st.text())
         return document, f"{path}.zzz"
-    if kind == "wrong operator" and "operator" in condition:
-        condition["operator"] = draw(st.sampled_from(["GT", "almost", "", None, 5]))
+    if kind == "wrong operator" and "operator" in node:
+        node["operator"] = draw(st.sampled_from(["GT", "almost", "", None, 5]))
         return document, f"{path}.operator"
-    if kind == "missing field":
-        field = draw(st.sampled_from([name for name in condition if name not in optional]))
-        del condition[field]
-        return document, f"{path}.{field}"
-    field = draw(st.sampled_from(list(condition)))
-    wrong: Any = draw(st.sampled_from([[], float("nan")]))
-    condition[field] = wrong
+    if kind == "missing field" and required(path, node):
+        field = draw(st.sampled_from(required(path, node)))
+        del node[field]
+        pair = ONE_OF.get(node.get("type", ""), (field,))
+        return document, f"{path}.{pair[0] if field in pair else field}"
+    field = draw(st.sampled_from(list(node)))
+    node[field] = draw(st.sampled_from(wrong_values))
     return document, f"{path}.{field}"
 
 
