@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from segops_orchestration.compiler.conditions import Context, ResolveSegment, UserSet, stored_members, user_set
 from segops_orchestration.compiler.parameters import Parameters, ParameterValue
 from segops_orchestration.compiler.source import Source
-from segops_orchestration.compiler.sql import indent
+from segops_orchestration.compiler.sql import indent, select
 from segops_orchestration.dsl.models import Condition, Definition, Group, Not, SegmentMembership
 
 
@@ -45,9 +45,26 @@ def compile_members(definition: Definition, source: Source, resolve: ResolveSegm
     Raises:
         ValueError: definitions that ``resolve`` gives refer to one another in a circle.
     """
-    compiled = compile_predicate(definition, source, resolve)
-    sql = f"{with_sets(compiled.sets)}SELECT user_id\nFROM (\n{indent(source.universe)}\n)\nWHERE {compiled.predicate}"
-    return CompiledQuery(sql, compiled.parameters)
+    compiler = _PredicateCompiler(source, resolve, prefix="")
+    parts = compiler.parts(definition.conditions, "conditions")
+    members = _selected(definition.logic, parts, compiler.positive_sets, source)
+    return CompiledQuery(with_sets(compiler.sets) + members, compiler.parameters.values)
+
+
+def _selected(logic: str, parts: Sequence[str], positive_sets: Mapping[str, str], source: Source) -> str:
+    """The SELECT of the users for whom the parts hold.
+
+    Who is in a set of users with certain events has an event at or before T, so is in the universe. Where such a set
+    bounds the members it is read in place of the universe: nothing then is looked up in it, and nobody else is seen.
+    """
+    bounding = [positive_sets[part] for part in parts if part in positive_sets]
+    if logic == "AND" and bounding:
+        others = [part for part in parts if positive_sets.get(part) != bounding[0]]
+        return select("user_id", bounding[0], ["\n  AND ".join(others)] if others else ())
+    if logic == "OR" and len(bounding) == len(parts):
+        union = "\nUNION ALL\n".join(select("user_id", name) for name in dict.fromkeys(bounding))
+        return select("DISTINCT user_id", union)
+    return select("user_id", source.universe, [f"\n  {logic} ".join(parts)])
 
 
 def compile_predicate(
@@ -74,12 +91,16 @@ class _PredicateCompiler:
         self._resolve = resolve
         self._prefix = prefix
         self._leaves = 0
+        # The set that a predicate says the user is in.
+        self.positive_sets: dict[str, str] = {}
         # The predicates of definitions that are evaluated here; None while one is being compiled.
         self._inlined: dict[int | str, str | None] = {}
 
     def combine(self, logic: str, conditions: tuple[Condition, ...], path: str) -> str:
-        parts = [self.predicate(condition, f"{path}[{index}]") for index, condition in enumerate(conditions)]
-        return f"\n  {logic} ".join(parts)
+        return f"\n  {logic} ".join(self.parts(conditions, path))
+
+    def parts(self, conditions: tuple[Condition, ...], path: str) -> list[str]:
+        return [self.predicate(condition, f"{path}[{index}]") for index, condition in enumerate(conditions)]
 
     def predicate(self, condition: Condition, path: str) -> str:
         if isinstance(condition, Group):
@@ -117,4 +138,8 @@ class _PredicateCompiler:
         if users.members is None:
             return "true" if users.negated else "false"
         self.sets.append(f"-- {comment}\n{name} AS (\n{indent(users.members)}\n)")
-        return f"user_id NOT IN {name}" if users.negated else f"user_id IN {name}"
+        if users.negated:
+            return f"user_id NOT IN {name}"
+        predicate = f"user_id IN {name}"
+        self.positive_sets[predicate] = name
+        return predicate

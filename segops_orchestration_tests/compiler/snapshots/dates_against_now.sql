@@ -43,17 +43,20 @@ c3 AS (
   )
   WHERE ifNull(parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c3_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c3_key0:String}), ''), 3, 'UTC') > {at:DateTime64(3, 'UTC')} AND parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c3_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c3_key0:String}), ''), 3, 'UTC') <= {at:DateTime64(3, 'UTC')} + toIntervalMonth({c3_value_months:Int64}), false)
 )
-SELECT user_id
+SELECT DISTINCT user_id
 FROM (
   SELECT user_id
-  FROM users
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
+  FROM c0
+  UNION ALL
+  SELECT user_id
+  FROM c1
+  UNION ALL
+  SELECT user_id
+  FROM c2
+  UNION ALL
+  SELECT user_id
+  FROM c3
 )
-WHERE user_id IN c0
-  OR user_id IN c1
-  OR user_id IN c2
-  OR user_id IN c3
 
 -- c0_key0 = 'due'
 -- c0_value_ms = 172800000

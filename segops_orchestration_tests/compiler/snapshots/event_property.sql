@@ -12,13 +12,7 @@ c0 AS (
   WHERE ifNull(toDecimal128OrNull(if(match(JSONExtractString(latest, {c0_key0:String}, {c0_key1:String}), '^[+-]?([0-9]+\\.?[0-9]*|\\.[0-9]+)([eE][+-]?[0-9]+)?$'), JSONExtractString(latest, {c0_key0:String}, {c0_key1:String}), ''), 9) > {c0_value:Decimal(38, 9)}, false)
 )
 SELECT user_id
-FROM (
-  SELECT user_id
-  FROM users
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
-)
-WHERE user_id IN c0
+FROM c0
 
 -- c0_event_type = 'order_placed'
 -- c0_key0 = 'cart'

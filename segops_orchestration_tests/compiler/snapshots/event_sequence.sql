@@ -12,13 +12,7 @@ c0 AS (
   WHERE reached2 IS NOT NULL
 )
 SELECT user_id
-FROM (
-  SELECT user_id
-  FROM users
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
-)
-WHERE user_id IN c0
+FROM c0
 
 -- c0_step0 = 'page_viewed'
 -- c0_step1 = 'cart_updated'

@@ -13,13 +13,7 @@ c0 AS (
   WHERE reached1 IS NOT NULL
 )
 SELECT user_id
-FROM (
-  SELECT user_id
-  FROM users
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
-)
-WHERE user_id IN c0
+FROM c0
 
 -- c0_step0 = 'page_viewed'
 -- c0_step1 = 'order_placed'

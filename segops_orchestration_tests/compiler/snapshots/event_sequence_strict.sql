@@ -14,13 +14,7 @@ c0 AS (
     AND arrayExists(i -> history[i + 0].4[1] AND history[i + 1].4[2] AND history[i + 0].1 < history[i + 1].1, range(1, length(history) - 1 + 1))
 )
 SELECT user_id
-FROM (
-  SELECT user_id
-  FROM users
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
-)
-WHERE user_id IN c0
+FROM c0
 
 -- c0_step0 = 'page_viewed'
 -- c0_step1 = 'order_placed'

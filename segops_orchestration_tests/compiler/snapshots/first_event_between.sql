@@ -11,13 +11,7 @@ c0 AS (
   HAVING min(occurred_at) > {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c0_window_ms:Int64}) AND min(occurred_at) <= {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c0_window_end_ms:Int64})
 )
 SELECT user_id
-FROM (
-  SELECT user_id
-  FROM users
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
-)
-WHERE user_id IN c0
+FROM c0
 
 -- c0_window_ms = 7776000000
 -- c0_window_end_ms = 2592000000

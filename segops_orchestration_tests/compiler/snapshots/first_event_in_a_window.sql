@@ -9,13 +9,7 @@ c0 AS (
   HAVING min(occurred_at) > {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c0_window_ms:Int64})
 )
 SELECT user_id
-FROM (
-  SELECT user_id
-  FROM users
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
-)
-WHERE user_id IN c0
+FROM c0
 
 -- c0_window_ms = 2592000000
 -- c0_event_type = 'order_placed'

@@ -44,14 +44,8 @@ c4 AS (
   WHERE NOT (JSONType(latest, {c4_key0:String}) = 'Null')
 )
 SELECT user_id
-FROM (
-  SELECT user_id
-  FROM users
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
-)
-WHERE user_id IN c0
-  AND (user_id IN c1
+FROM c0
+WHERE (user_id IN c1
     OR NOT ((user_id IN c2
       AND user_id IN c3)))
   AND NOT (user_id IN c4)

@@ -13,13 +13,7 @@ c0 AS (
   HAVING min(amount) >= {c0_value:Decimal(38, 9)}
 )
 SELECT user_id
-FROM (
-  SELECT user_id
-  FROM users
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
-)
-WHERE user_id IN c0
+FROM c0
 
 -- c0_event_type = 'order_placed'
 -- c0_value = '5.000000000'

@@ -43,17 +43,20 @@ c3 AS (
   )
   WHERE JSONExtractRaw(latest, {c3_key0:String}) = {c3_value:String}
 )
-SELECT user_id
+SELECT DISTINCT user_id
 FROM (
   SELECT user_id
-  FROM users
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
+  FROM c0
+  UNION ALL
+  SELECT user_id
+  FROM c1
+  UNION ALL
+  SELECT user_id
+  FROM c2
+  UNION ALL
+  SELECT user_id
+  FROM c3
 )
-WHERE user_id IN c0
-  OR user_id IN c1
-  OR user_id IN c2
-  OR user_id IN c3
 
 -- c0_key0 = 'p'
 -- c0_value = 'gold'

@@ -32,16 +32,17 @@ c2 AS (
   )
   WHERE (JSONType(latest, {c2_key0:String}) IN ('String', 'Int64', 'UInt64', 'Double', 'Bool') AND match(JSONExtractString(latest, {c2_key0:String}), {c2_pattern:String}))
 )
-SELECT user_id
+SELECT DISTINCT user_id
 FROM (
   SELECT user_id
-  FROM users
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
+  FROM c0
+  UNION ALL
+  SELECT user_id
+  FROM c1
+  UNION ALL
+  SELECT user_id
+  FROM c2
 )
-WHERE user_id IN c0
-  OR user_id IN c1
-  OR user_id IN c2
 
 -- c0_key0 = 'p'
 -- c0_text = 'go'

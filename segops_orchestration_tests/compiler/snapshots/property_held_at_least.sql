@@ -12,13 +12,7 @@ c0 AS (
     AND history[broken + 1].1 <= {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c0_held_ms:Int64})
 )
 SELECT user_id
-FROM (
-  SELECT user_id
-  FROM users
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
-)
-WHERE user_id IN c0
+FROM c0
 
 -- c0_key0 = 'plan'
 -- c0_value = 'gold'

@@ -6,12 +6,6 @@ c0 AS (
   WHERE segment_id = {c0_segment_id:UInt64}
 )
 SELECT user_id
-FROM (
-  SELECT user_id
-  FROM users
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
-)
-WHERE user_id IN c0
+FROM c0
 
 -- c0_segment_id = 7

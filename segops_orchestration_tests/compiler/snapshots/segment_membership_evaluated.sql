@@ -15,15 +15,9 @@ c1 AS (
   WHERE segment_id = {c1_segment_id:UInt64}
 )
 SELECT user_id
-FROM (
-  SELECT user_id
-  FROM users
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
-)
+FROM c1
 WHERE (user_id IN c0)
   AND NOT (NOT (user_id IN c0))
-  AND user_id IN c1
 
 -- c0_event_type = 'order_placed'
 -- c0_value = 5

@@ -27,15 +27,8 @@ c2 AS (
     AND user_id IN (SELECT user_id FROM candidates WHERE computation_id = {computation_id:UInt64} AND reason IN {reasons:Array(UInt64)})
 )
 SELECT user_id
-FROM (
-  SELECT user_id
-  FROM users
-  WHERE user_id IN (SELECT user_id FROM candidates WHERE computation_id = {computation_id:UInt64} AND reason IN {reasons:Array(UInt64)})
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
-)
-WHERE user_id IN c0
-  AND user_id IN c1
+FROM c0
+WHERE user_id IN c1
   AND user_id IN c2
 
 -- c0_event_type = 'order_placed'

@@ -26,14 +26,8 @@ c2 AS (
   WHERE segment_id = {c2_segment_id:UInt64}
 )
 SELECT user_id
-FROM (
-  SELECT user_id
-  FROM users
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
-)
-WHERE user_id IN c0
-  AND user_id IN c1
+FROM c0
+WHERE user_id IN c1
   AND user_id IN c2
 
 -- c0_event_type = 'order_placed'

@@ -16,13 +16,7 @@ c0 AS (
   HAVING max(amount) >= {c0_value:Decimal(38, 9)}
 )
 SELECT user_id
-FROM (
-  SELECT user_id
-  FROM users
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
-)
-WHERE user_id IN c0
+FROM c0
 
 -- c0_event_type = 'order_placed'
 -- c0_window_ms = 604800000

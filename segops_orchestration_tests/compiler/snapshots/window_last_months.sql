@@ -10,13 +10,7 @@ c0 AS (
   HAVING count() >= {c0_value:UInt64}
 )
 SELECT user_id
-FROM (
-  SELECT user_id
-  FROM users
-  GROUP BY user_id
-  HAVING min(first_seen) <= {at:DateTime64(3, 'UTC')}
-)
-WHERE user_id IN c0
+FROM c0
 
 -- c0_event_type = 'order_placed'
 -- c0_window_months = 1
