@@ -15,11 +15,14 @@ from segops_orchestration_tests.dsl.documents import (
     EVENT_PROPERTY,
     EVENT_SEQUENCE,
     GROUP,
+    IS_GOLD,
     MONETARY,
     NOT,
+    PROPERTY_HELD,
     RECENCY,
     SEGMENT_MEMBERSHIP,
     USER_PROPERTY,
+    WEEK,
     Document,
     definition,
     faults,
@@ -40,7 +43,9 @@ def test_each_condition_type_is_accepted(condition: Document) -> None:
 def test_each_field_of_an_example_is_required(condition: Document) -> None:
     for field in condition:
         shorter = {name: value for name, value in condition.items() if name != field}
-        assert list(faults(shorter)) == [f"conditions[0].{field}"]
+        # Of a first event one of two windows is required, and the other one is named.
+        asked = "window" if condition["type"] == "first_event" and field == "window_days" else field
+        assert list(faults(shorter)) == [f"conditions[0].{asked}"]
 
 
 @pytest.mark.parametrize("condition", ALL_TYPES, ids=lambda condition: condition["type"])
@@ -59,8 +64,8 @@ def test_recency_takes_gt_lt_and_eq_alone() -> None:
     assert accepted == ["eq", "gt", "lt"]
 
 
-def test_a_sum_an_average_and_a_maximum_are_the_metrics() -> None:
-    assert get_args(models.Metric) == ("sum", "avg", "max")
+def test_there_are_six_metrics() -> None:
+    assert get_args(models.Metric) == ("sum", "avg", "max", "min", "median", "count_distinct")
     assert not any(faults(MONETARY | {"metric": metric}) for metric in get_args(models.Metric))
 
 
@@ -71,10 +76,12 @@ def test_every_property_operator_is_accepted_on_events_and_users() -> None:
         **{operator: {"value": 1, "value2": 2} for operator in ("between", "not_between")},
         **{operator: {"value": ["a"]} for operator in ("in", "not_in")},
         **{operator: {} for operator in ("is_set", "is_not_set", "is_true", "is_false")},
+        **{operator: {"value": WEEK} for operator in ("in_last", "in_next", "before_last")},
+        "has_element": {"where": [IS_GOLD]},
     }
     assert set(operands) == set(get_args(models.PropertyOperator))
     for operator, operand in operands.items():
-        for example in (EVENT_PROPERTY, USER_PROPERTY):
+        for example in (EVENT_PROPERTY, USER_PROPERTY, PROPERTY_HELD):
             condition = without(example, "value") | {"operator": operator} | operand
             assert parsed(condition).operator == operator
 
@@ -154,9 +161,11 @@ def test_models_built_in_code_refuse_a_wrong_shape() -> None:
     wrong: list[Document] = [
         EVENT_COUNT | {"operator": "between"},
         EVENT_COUNT | {"value": -1},
-        EVENT_COUNT | {"where": []},
+        EVENT_COUNT | {"colour": "red"},
+        EVENT_COUNT | {"where": [{"property": "plan"}]},
+        EVENT_COUNT | {"window": {"last": 0, "unit": "day"}},
         MONETARY | {"value": float("inf")},
-        MONETARY | {"metric": "min"},
+        MONETARY | {"metric": "p90"},
     ]
     for fields in wrong:
         with pytest.raises(ValidationError):

@@ -89,6 +89,32 @@ def test_a_document_that_contains_itself() -> None:
         parse_definition(definition(group))
 
 
+def test_a_where_that_contains_itself() -> None:
+    test: dict[str, Any] = {"property": "a", "operator": "has_element", "where": []}
+    test["where"] += [test] * 100
+    with pytest.raises(InvalidDocument, match="nested too deep; allowed: 8 levels of where"):
+        parse_definition(definition(*[EVENT_COUNT | {"where": [test] * 100}] * 100))
+
+
+def test_the_filters_of_all_conditions_are_counted_together() -> None:
+    where = [{"property": "a", "operator": "is_set"}] * 100
+    sequence = {"type": "event_sequence", "events": [{"event_type": "a", "where": where}] * 10}
+    with pytest.raises(InvalidDocument) as error:
+        parse_definition(definition(*[sequence] * 100))
+    assert [problem.path for problem in error.value.problems] == ["conditions[2].events[0].where"]
+
+
+@pytest.mark.parametrize("field", ["where", "events", "window", "value"])
+@pytest.mark.parametrize(
+    "huge", [[[]] * 10**6, [{}] * 10**6, {str(index): [] for index in range(10**5)}], ids=["lists", "objects", "fields"]
+)
+def test_huge_values_are_refused_in_a_few_lines(field: str, huge: Any) -> None:
+    condition = {"type": "event_sequence", "events": huge} if field == "events" else EVENT_COUNT | {field: huge}
+    with pytest.raises(InvalidDocument) as error:
+        parse_definition(definition(condition))
+    assert len(str(error.value)) < 30_000
+
+
 @pytest.mark.parametrize("value", [date(2026, 1, 31), Decimal("1.5"), {1, 2}, b"10", object(), float])
 def test_a_value_that_json_does_not_have(value: object) -> None:
     for field in (*EVENT_COUNT, "window_days"):

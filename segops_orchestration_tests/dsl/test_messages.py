@@ -6,7 +6,7 @@ from typing import get_args
 
 import pytest
 
-from segops_orchestration.dsl.models import CONDITION_MODELS, PropertyOperator
+from segops_orchestration.dsl.models import CONDITION_MODELS, Metric, PropertyOperator, Unit
 from segops_orchestration.dsl.parse import definition_problems, parse_definition
 from segops_orchestration.dsl.wording import found, nearest
 from segops_orchestration.errors import InvalidDocument
@@ -47,20 +47,22 @@ def test_a_type_that_is_none(name: object) -> None:
 
 def test_an_unknown_field() -> None:
     assert faults(EVENT_COUNT | {"colour": 1}) == {
-        "conditions[0].colour": "unknown field; allowed: type, event_type, operator, value, window_days"
+        "conditions[0].colour": "unknown field; allowed: type, event_type, operator, value, window_days, window, where"
     }
 
 
 def test_a_misspelt_field_is_one_problem_not_two() -> None:
     misspelt = without(EVENT_COUNT, "operator") | {"opperator": "gte"}
     assert faults(misspelt) == {
-        "conditions[0].opperator": "unknown field; allowed: type, event_type, operator, value, window_days;"
-        " did you mean 'operator'?"
+        "conditions[0].opperator": "unknown field; allowed: type, event_type, operator, value, window_days, window, "
+        "where; did you mean 'operator'?"
     }
 
 
 def test_a_missing_field_says_what_belongs_there() -> None:
-    assert faults(without(MONETARY, "metric")) == {"conditions[0].metric": "missing; required: sum, avg, max"}
+    assert faults(without(MONETARY, "metric")) == {
+        "conditions[0].metric": "missing; required: sum, avg, max, min, median, count_distinct"
+    }
 
 
 def test_a_missing_value_says_what_the_operator_needs() -> None:
@@ -138,6 +140,29 @@ def test_a_key_that_is_no_word_is_quoted_in_the_path(key: object, path: str) -> 
 )
 def test_the_nearest_spelling(written: str, meant: str | None) -> None:
     assert nearest(written, get_args(PropertyOperator)) == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "allowed", "meant"),
+    [
+        ("filters", ("value", "where"), "where"),
+        ("last_days", ("window_days", "window"), "window_days"),
+        ("days", ("window_days", "window"), "window_days"),
+        ("days", get_args(Unit), "day"),
+        ("hrs", get_args(Unit), "hour"),
+        ("min", get_args(Unit), "minute"),
+        ("min", get_args(Metric), "min"),
+        ("p50", get_args(Metric), "median"),
+        ("distinct", get_args(Metric), "count_distinct"),
+        ("since", ("last", "from", "to"), "from"),
+        ("$elemMatch", get_args(PropertyOperator), "has_element"),
+        ("older_than", get_args(PropertyOperator), "before_last"),
+        ("any", get_args(PropertyOperator), "has_element"),
+        ("any", ("AND", "OR"), "OR"),
+    ],
+)
+def test_a_synonym_means_what_is_allowed_where_it_stands(written: str, allowed: tuple[str, ...], meant: str) -> None:
+    assert nearest(written, allowed) == meant
 
 
 def test_a_synonym_is_offered_only_where_it_is_allowed() -> None:
