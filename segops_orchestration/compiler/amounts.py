@@ -27,7 +27,7 @@ AGGREGATES = {
     "count_distinct": "uniqExact(amount)",
 }
 # Compared at 6 decimal places, rounded half away from zero.
-_ROUNDED = frozenset({"sum", "avg", "median"})
+ROUNDED = frozenset({"sum", "avg", "median"})
 
 
 def monetary_members(condition: Monetary, relation: str, events: Sequence[str], parameters: ScopedParameters) -> str:
@@ -36,7 +36,7 @@ def monetary_members(condition: Monetary, relation: str, events: Sequence[str], 
     if threshold is None:
         raise ValueError(f"{condition.value} is too large to compare with")
     aggregate = AGGREGATES[condition.metric]
-    if condition.metric in _ROUNDED:
+    if condition.metric in ROUNDED:
         aggregate = f"round({aggregate}, 6)"
         threshold = threshold.quantize(Decimal("0.000001"), ROUND_HALF_UP, EXACT)
     having = f"{aggregate} {COMPARISONS[condition.operator]} {parameters.number('value', threshold)}"

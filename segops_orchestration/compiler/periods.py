@@ -31,7 +31,7 @@ def regularity_members(
         ["user_id", "count() AS happened"],
         relation,
         in_periods,
-        group_by=f"user_id, {_period_number(condition, parameters)}",
+        group_by=f"user_id, {period_number(condition, parameters)}",
     )
     value = parameters.unsigned("value", condition.value)
     kept = f"countIf(happened {COMPARISONS[condition.operator]} {value})"
@@ -55,7 +55,7 @@ def _holds_of_none(condition: Regularity) -> bool:
     }[condition.operator]
 
 
-def _period_number(condition: Regularity, parameters: ScopedParameters) -> str:
+def period_number(condition: Regularity, parameters: ScopedParameters) -> str:
     """Which period an event lies in, the newest being 0: the number of periods that begin at or after it."""
     period = span_of(condition.period)
     if not period.months:
