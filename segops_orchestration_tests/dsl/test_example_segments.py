@@ -1,4 +1,4 @@
-"""The segments under ``examples/segments``."""
+"""The segments under ``examples``."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from segops_orchestration.dsl.models import CONDITION_MODELS, Metric, Monetary
 from segops_orchestration.dsl.references import iter_conditions, referenced_segments
 from segops_orchestration.dsl.segment_file import parse_segment_text
 
-FOLDER = Path(__file__).parents[2] / "examples" / "segments"
-FILES = sorted(FOLDER.glob("*.yaml"))
+EXAMPLES = Path(__file__).parents[2] / "examples"
+FILES = sorted([*(EXAMPLES / "segments").glob("*.yaml"), *(EXAMPLES / "extended").glob("*.yaml")])
 SEGMENTS = {path.stem: parse_segment_text(path.read_bytes(), format="yaml", source=path.name) for path in FILES}
 
 

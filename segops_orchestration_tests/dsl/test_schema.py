@@ -18,13 +18,13 @@ from segops_orchestration.dsl.text import read_text
 from segops_orchestration.errors import InvalidDocument
 from segops_orchestration_tests.dsl.documents import ALL_TYPES, DEFINITIONS, Document, definition, generated
 from segops_orchestration_tests.dsl.planted import PLANTED, Planted
+from segops_orchestration_tests.dsl.test_example_segments import FILES
 from segops_orchestration_tests.dsl.test_planted_faults import broken
 from segops_orchestration_tests.oracle.cases import CASES, EXTENSION_CASES
 from segops_orchestration_tests.oracle.grid import grid_definitions
 
 DEFINITION = Draft202012Validator(definition_schema())
 SEGMENT = Draft202012Validator(segment_schema())
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples" / "segments").glob("*.yaml"))
 
 
 def documents() -> Iterator[Document]:
@@ -46,7 +46,7 @@ def test_every_document_of_the_oracle_is_accepted_by_parser_and_schema() -> None
     assert [document for document in documents() if not DEFINITION.is_valid(document)] == []
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_the_example_segments_are_accepted(path: Path) -> None:
     SEGMENT.validate(read_text(path.read_bytes(), format="yaml"))
 
