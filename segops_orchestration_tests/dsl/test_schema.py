@@ -69,6 +69,8 @@ def test_a_planted_fault_is_refused(planted: tuple[Document, str]) -> None:
 
 
 VIP: Document = {"slug": "vip", "name": "Best customers", "definition": definition(*ALL_TYPES)}
+EVENT: Document = {"user_id": "a", "event_type": "order_placed", "occurred_at": "-3d", "payload": {"total": 5}}
+TEST: Document = {"at": "2026-03-01", "events": [EVENT], "in": ["a"]}
 
 
 @pytest.mark.parametrize(
@@ -86,6 +88,13 @@ VIP: Document = {"slug": "vip", "name": "Best customers", "definition": definiti
         VIP | {"colour": "red"},
         VIP | {"definition": {"logic": "and", "conditions": []}},
         {"slug": "vip", "name": "Best customers"},
+        VIP | {"tests": []},
+        VIP | {"tests": [TEST | {"at": "today"}]},
+        VIP | {"tests": [TEST | {"events": []}]},
+        VIP | {"tests": [TEST | {"expect": ["a"]}]},
+        VIP | {"tests": [TEST | {"events": [EVENT | {"occurred_at": "3 days ago"}]}]},
+        VIP | {"tests": [TEST | {"events": [EVENT | {"user_id": ""}]}]},
+        VIP | {"tests": [TEST | {"events": [EVENT | {"payload": "{}"}]}]},
         [],
     ],
     ids=str,
@@ -97,8 +106,9 @@ def test_parser_and_schema_refuse_a_segment(segment: Any) -> None:
 
 
 def test_parser_and_schema_accept_a_segment() -> None:
-    assert parse_segment_document(VIP).slug == "vip"
-    SEGMENT.validate(VIP)
+    for segment in (VIP, VIP | {"description": ""}, VIP | {"tests": [TEST]}):
+        assert parse_segment_document(segment).slug == "vip"
+        SEGMENT.validate(segment)
 
 
 def test_a_schema_is_plain_json() -> None:
