@@ -48,12 +48,22 @@ def _instant(context: click.Context, option: click.Parameter, text: str | None) 
     help="delta evaluates only users whose answer can have changed, full evaluates everyone.",
 )
 @click.option("--at", callback=_instant, metavar="INSTANT", help="Compute as of this instant. Default: now.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="Wait so long while another computation of the tenant runs. Default: refuse at once.",
+)
 @json_option
-def command(tenant: str, segments: tuple[str, ...], mode: Mode, at: datetime | None, as_json: bool) -> None:
+def command(
+    tenant: str, segments: tuple[str, ...], mode: Mode, at: datetime | None, wait: float, as_json: bool
+) -> None:
     """Compute who is in the segments of a tenant: all of them, or the ones named and what they refer to.
 
     Both modes leave the same members. A segment that has no usable earlier computation is computed in full even by
-    a delta; the table says why. One computation of a tenant runs at a time: while another does, the exit code is 1.
+    a delta; the table says why. One computation of a tenant runs at a time: while another does, the exit code is 1,
+    and the message names the Dagster run, or host and process, that computes; --wait waits for it.
 
     \b
     Example:
@@ -74,6 +84,7 @@ def command(tenant: str, segments: tuple[str, ...], mode: Mode, at: datetime | N
             mode=mode,
             at=at,
             progress=None if as_json else _tell,
+            wait_seconds=wait,
         )
     if as_json:
         print_json(result.as_dict())

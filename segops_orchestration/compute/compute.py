@@ -44,6 +44,7 @@ def compute(
     run_id: str | None = None,
     progress: Progress | None = None,
     lease_seconds: float = LEASE_SECONDS,
+    wait_seconds: float = 0.0,
 ) -> ComputationResult:
     """Compute memberships at the instant ``at`` (default: the warehouse's clock now) and commit them.
 
@@ -53,16 +54,17 @@ def compute(
             segment that has no usable last one; ``full`` evaluates everyone. Both leave the same members.
         run_id: the Dagster run on whose behalf this happens.
         progress: called for each segment once it is committed.
+        wait_seconds: how long to wait while another computation of the tenant runs; 0 refuses at once.
 
     Raises:
         NotFound: no such tenant or segment.
-        TenantBusy: another computation of the tenant is running.
+        TenantBusy: another computation of the tenant is running, still after the wait; it names who that is.
         WarehouseError: ClickHouse refused or could not be reached. What was committed stays, the next computation
             completes or takes back the rest.
     """
     started = time.monotonic()
     tenant_warehouse = warehouse.tenant(catalog.get_tenant(tenant).slug)
-    with HeldLease(catalog, tenant, run_id, lease_seconds) as held:
+    with HeldLease(catalog, tenant, run_id, lease_seconds, wait_seconds) as held:
         tenant_warehouse.migrate()
         recover(catalog, tenant_warehouse, held.lease)
         active = catalog.list_segments(tenant)

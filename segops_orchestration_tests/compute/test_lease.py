@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
@@ -61,6 +62,43 @@ def test_a_dagster_run_is_named_as_the_holder(shop: StoryTenant, monkeypatch: py
 
     assert holders == ["run a1b2"]
     assert shop.catalog.lease_holder(shop.slug) is None
+
+
+def test_the_refusal_names_the_dagster_run_that_computes(shop: StoryTenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    refusals: list[str] = []
+
+    def compute_too() -> None:
+        with pytest.raises(TenantBusy) as busy:
+            compute(shop.catalog, shop.warehouse, shop.slug, at=T0, run_id="b2c3")
+        refusals.append(str(busy.value))
+
+    at_step(monkeypatch, "staged", compute_too)
+    compute(shop.catalog, shop.warehouse, shop.slug, at=T0, run_id="a1b2")
+
+    assert refusals == [f"tenant {shop.slug!r} is being computed by run a1b2; try again when it has finished"]
+
+
+def test_who_waits_computes_when_the_holder_has_finished(shop: StoryTenant, catalog_settings: Settings) -> None:
+    """The holder is another process, which takes 1.5 s over a step."""
+    holder = start(catalog_settings, shop, T0, "staged", "wait")
+    with ThreadPoolExecutor(1) as other:
+        said = other.submit(go, holder)
+        while shop.catalog.lease_holder(shop.slug) is None:
+            time.sleep(0.01)
+        with pytest.raises(TenantBusy, match=f":{holder.pid};"):
+            compute(shop.catalog, shop.warehouse, shop.slug, at=T1, wait_seconds=0.2)
+        compute(shop.catalog, shop.warehouse, shop.slug, at=T1, wait_seconds=60)
+
+    assert said.result() == [f"computed by {socket.gethostname()}:{holder.pid}"]
+    assert [one.at for one in shop.catalog.list_computations(shop.slug)] == [T1, T0]
+
+
+def test_who_waits_takes_over_the_lease_of_a_dead_holder_when_it_expires(shop: StoryTenant) -> None:
+    shop.catalog.acquire_lease(shop.slug, "a dead process", ttl_seconds=1)
+
+    compute(shop.catalog, shop.warehouse, shop.slug, at=T0, wait_seconds=60)
+
+    assert shop.members("buyers") == {"ann"}
 
 
 def test_other_tenants_can_be_computed_meanwhile(
