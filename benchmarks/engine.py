@@ -36,7 +36,7 @@ from segops_orchestration.dsl.references import referenced_segments
 from segops_orchestration.errors import SegOpsError
 from segops_orchestration.settings import Settings
 
-FIGURES = ("full", "delta", "batch", "growth", "memory", "dagster", "ingest", "tenants")
+FIGURES = ("full", "delta", "batch", "growth", "memory", "ingest", "dagster", "tenants")
 _TABLES = ("events", "events_by_user", "users", "identifications", "segment_memberships", "membership_changes")
 
 
@@ -79,7 +79,7 @@ def _measure(bench: Bench, arguments: argparse.Namespace) -> Report:
     )
     for slug, why in refused.items():
         print(f"left out: {slug}: {why}", file=sys.stderr)
-    if wants(arguments, "full", "delta", "batch", "growth", "memory", "dagster", "ingest"):
+    if wants(arguments, "full", "delta", "batch", "growth", "memory", "ingest", "dagster"):
         seconds = prepare(bench, history, documents)
         if seconds is not None:
             rate = f"{history.events / seconds:,.0f} events a second, materialized views included"
@@ -92,8 +92,8 @@ def _measure(bench: Bench, arguments: argparse.Namespace) -> Report:
         "batch": run.batch,
         "growth": run.growth,
         "memory": lambda: memory(bench, report),
-        "dagster": lambda: dagster(bench, report, arguments.newcomers),
         "ingest": lambda: ingest(bench, report, arguments.file_rows),
+        "dagster": lambda: dagster(bench, report, arguments.newcomers),
         "tenants": lambda: tenants(bench.settings, report, arguments.tenants),
     }
     for name, step in steps.items():

@@ -40,7 +40,9 @@ def memory(bench: Bench, report: Report) -> None:
 def dagster(bench: Bench, report: Report, newcomers: int) -> None:
     """From the INSERT of a user's orders to the committed membership, through ``segops dev``."""
     bench.compute("delta")  # The clock has moved a lot since the history ends.
+    bench.warehouse_memory()
     seconds = sorted(event_to_membership(bench, segment="frequent-buyers", orders=3, repeats=newcomers))
+    bench.reconnect()
     p95 = seconds[min(len(seconds) - 1, round(0.95 * len(seconds)))]
     figure = Figure(f"event to membership, p95 of {len(seconds)}", p95, "s", seconds)
     report.add(figure.at_most(10))

@@ -66,6 +66,7 @@ class Bench:
         self.warehouse = Warehouse.connect(settings)
         self.catalog = Catalog.open(settings)
         self.at = datetime.now(UTC)
+        self._most_memory = 0
 
     @property
     def database(self) -> TenantWarehouse:
@@ -77,9 +78,15 @@ class Bench:
         return timed(lambda: compute(self.catalog, self.warehouse, self.tenant, mode=mode, at=self.at))
 
     def warehouse_memory(self) -> int:
-        """The most bytes that the embedded server ever held."""
+        """The most bytes that the embedded server ever held, or the ones before it."""
         pid = lifecycle.status(self.settings).pid
-        return most_memory(pid) or 0 if pid else 0
+        self._most_memory = max(self._most_memory, most_memory(pid) or 0 if pid else 0)
+        return self._most_memory
+
+    def reconnect(self) -> None:
+        """Go on after somebody stopped the embedded server."""
+        self.warehouse.close()
+        self.warehouse = Warehouse.connect(self.settings)
 
     def close(self) -> None:
         self.catalog.close()

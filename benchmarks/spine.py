@@ -11,38 +11,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
 
-import psutil
+from dagster_runs import event_to_membership
+from measuring import Bench, machine, progress, timed
 from workload import SEGMENTS, generate, touch
 
-from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.compiler.parameters import instant_text
-from segops_orchestration.compute.compute import compute
 from segops_orchestration.compute.result import ComputationResult
 from segops_orchestration.dsl.parse import parse_definition
 from segops_orchestration.dsl.segment_file import SegmentDocument
 from segops_orchestration.settings import Settings
-from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse
-from segops_orchestration.warehouse.embedded import lifecycle
 
-T = TypeVar("T")
-
-TENANT = "bench"
 CHANGED_USERS = 100
-PATIENCE_SECONDS = 60.0
 
 
 @dataclass
@@ -76,40 +62,16 @@ class Figures:
         }
 
 
-class Bench:
-    """A tenant in a home of its own."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.warehouse = Warehouse.connect(settings)
-        self.catalog = Catalog.open(settings)
-
-    @property
-    def database(self) -> TenantWarehouse:
-        return self.warehouse.tenant(TENANT)
-
-    def load(self, events: int, users: int) -> None:
-        self.database.migrate()
-        self.catalog.create_tenant(TENANT)
-        for rows in generate(self.database, events=events, users=users, until=datetime.now(UTC)):
-            print(f"\rgenerating {rows:,} of {events:,} events", end="", file=sys.stderr)
-        print(file=sys.stderr)
-        documents = [
-            SegmentDocument(
-                slug=each.slug, name=each.slug, description="", definition=parse_definition(each.definition)
-            )
-            for each in SEGMENTS
-        ]
-        self.catalog.save_segments(TENANT, documents)
-
-    def compute(self, mode: Any) -> tuple[float, ComputationResult]:
-        return timed(lambda: compute(self.catalog, self.warehouse, TENANT, mode=mode))
-
-
-def timed(work: Callable[[], T]) -> tuple[float, T]:
-    started = time.perf_counter()
-    result = work()
-    return (time.perf_counter() - started) * 1000, result
+def load(bench: Bench, events: int, users: int) -> None:
+    bench.database.migrate()
+    bench.catalog.create_tenant(bench.tenant)
+    for rows in generate(bench.database, events=events, users=users, until=datetime.now(UTC)):
+        progress(f"generating {rows:,} of {events:,} events")
+    documents = [
+        SegmentDocument(slug=each.slug, name=each.slug, description="", definition=parse_definition(each.definition))
+        for each in SEGMENTS
+    ]
+    bench.catalog.save_segments(bench.tenant, documents)
 
 
 def measure(bench: Bench, figures: Figures, repeats: int) -> None:
@@ -119,7 +81,7 @@ def measure(bench: Bench, figures: Figures, repeats: int) -> None:
     ).result_rows[0][0]
     bench.compute("full")  # Everybody enters; what is repeated is the ordinary full recomputation.
     for index in range(repeats):
-        print(f"\rround {index + 1} of {repeats}", end="", file=sys.stderr)
+        progress(f"round {index + 1} of {repeats}")
         milliseconds, result = bench.compute("full")
         figures.full.append(milliseconds)
         bare_scans(bench, figures, result)
@@ -128,7 +90,6 @@ def measure(bench: Bench, figures: Figures, repeats: int) -> None:
         milliseconds, result = bench.compute("delta")
         figures.delta.append(milliseconds)
         figures.candidates.append(max(segment.candidates or 0 for segment in result.segments))
-    print(file=sys.stderr)
 
 
 def bare_scans(bench: Bench, figures: Figures, result: ComputationResult) -> None:
@@ -141,51 +102,6 @@ def bare_scans(bench: Bench, figures: Figures, result: ComputationResult) -> Non
         found = answer.result_rows[0][0]
         if found != members[each.slug]:
             sys.exit(f"{each.slug}: {members[each.slug]} members, but the bare query counts {found}")
-
-
-@contextmanager
-def running_dagster(settings: Settings) -> Iterator[None]:
-    """``segops dev`` beside us, as a user runs it."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from segops_orchestration.cli.main import main; main()", "dev", "--port", "0", "--json"],
-        env={**os.environ, "SEGOPS_HOME": str(settings.home)}, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        if process.stdout is None or not process.stdout.readline():
-            sys.exit("segops dev did not start")
-        yield
-    finally:
-        process.terminate()
-        process.wait(timeout=120)
-
-
-def event_to_membership(bench: Bench, figures: Figures, repeats: int) -> None:
-    """Insert one new user's three orders; wait until the user is a member."""
-    segment = bench.catalog.get_segment(TENANT, "frequent-buyers")
-    with running_dagster(bench.settings):
-        for index in range(repeats):
-            user = f"newcomer-{index}-{time.time_ns()}"
-            started = time.perf_counter()
-            bench.database.command(
-                "INSERT INTO events (event_id, user_id, event_type, occurred_at, payload)"
-                " SELECT generateUUIDv4(), {user:String}, 'order_placed', now64(3) - number, '{}' FROM numbers(3)",
-                {"user": user},
-            )
-            while not is_member(bench, segment.id, user):
-                if time.perf_counter() - started > PATIENCE_SECONDS:
-                    sys.exit(f"{user} is no member after {PATIENCE_SECONDS:.0f} s")
-                time.sleep(0.05)
-            figures.event_to_membership_seconds.append(time.perf_counter() - started)
-            print(f"\revent to membership {index + 1} of {repeats}", end="", file=sys.stderr)
-    print(file=sys.stderr)
-
-
-def is_member(bench: Bench, segment_id: int, user: str) -> bool:
-    rows = bench.database.query(
-        "SELECT 1 FROM segment_memberships FINAL WHERE segment_id = {id:UInt64} AND user_id = {user:String}",
-        {"id": segment_id, "user": user},
-    ).result_rows
-    return bool(rows)
 
 
 def report(figures: Figures) -> None:
@@ -216,11 +132,6 @@ def line(name: str, values: list[float]) -> None:
     print(f"{name:34}{statistics.median(values):>10,.0f} ms   ({raw})")
 
 
-def machine() -> str:
-    memory = psutil.virtual_memory().total / 2**30
-    return f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, Python {platform.python_version()}"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=1_000_000)
@@ -235,14 +146,15 @@ def main() -> None:
         engine = f"ClickHouse {bench.warehouse.admin.server_version} (embedded)"
         figures = Figures(machine(), engine, arguments.events, arguments.users, len(SEGMENTS))
         try:
-            bench.load(arguments.events, arguments.users)
+            load(bench, arguments.events, arguments.users)
             measure(bench, figures, arguments.repeats)
             if not arguments.no_dagster:
-                event_to_membership(bench, figures, repeats=10)
+                figures.event_to_membership_seconds = event_to_membership(
+                    bench, segment="frequent-buyers", orders=3, repeats=10
+                )
         finally:
-            bench.catalog.close()
-            bench.warehouse.close()
-            lifecycle.stop(settings)
+            bench.close()
+            progress("")
     report(figures)
     if arguments.json:
         document = {**vars(replace(figures)), "ratios": figures.ratios(), "bare_total": figures.bare_total}
