@@ -16,6 +16,7 @@ from segops_orchestration.compute.buckets import first_buckets
 from segops_orchestration.compute.candidates import Candidates, event_types_read
 from segops_orchestration.compute.changes import count_changes, count_members, stage_deltas, stage_full
 from segops_orchestration.compute.lease import LEASE_SECONDS, HeldLease
+from segops_orchestration.compute.lookup import update_lookup
 from segops_orchestration.compute.plan import PlannedWork, Resolver, Watermark, plan_work
 from segops_orchestration.compute.recovery import recover
 from segops_orchestration.compute.result import ComputationResult, SegmentResult
@@ -232,6 +233,7 @@ class _Execution:
         )
         if changes:
             apply_changes(self._session, changes)
+            update_lookup(self._session, changes)
         results = self._with_members(results)
         self._catalog.commit_segments(
             self._computation.id,

@@ -6,6 +6,7 @@ from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.records import CommittedCounts, Lease, UnfinishedSegment
 from segops_orchestration.compute.apply import apply_changes, drop_staging
 from segops_orchestration.compute.changes import count_changes, count_members, forget_changes
+from segops_orchestration.compute.lookup import update_lookup
 from segops_orchestration.compute.session import ComputeSession
 from segops_orchestration.warehouse.client import TenantWarehouse
 
@@ -42,7 +43,9 @@ def _stop_queries(warehouse: TenantWarehouse, computation_id: int) -> None:
 
 def _complete(catalog: Catalog, session: ComputeSession, unfinished: UnfinishedSegment, lease: Lease) -> None:
     segment_id = unfinished.segment_id
-    apply_changes(session, count_changes(session, [segment_id]))
+    changes = count_changes(session, [segment_id])
+    apply_changes(session, changes)
+    update_lookup(session, changes)
     members = count_members(session, [segment_id]).get(segment_id, 0)
     counts = CommittedCounts(segment_id, members=members, milliseconds=0)
     catalog.commit_segments(unfinished.computation_id, [counts], lease=lease)
