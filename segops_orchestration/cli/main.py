@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "schema": "Print the JSON Schema of segment files, for editors.",
     "compute": "Compute memberships, in full or by delta.",
     "members": "List the members of a segment.",
+    "check": "Say whether a user is in a segment, or list a user's segments.",
     "status": "Show what each segment of a tenant holds and when it was computed.",
     "export": "Write members to CSV or Parquet files.",
     "warehouse": "Start, stop and inspect the embedded ClickHouse.",
