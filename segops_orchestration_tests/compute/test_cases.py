@@ -18,10 +18,11 @@ from segops_orchestration.warehouse.client import Warehouse
 from segops_orchestration_tests.compute.conftest import tenants
 from segops_orchestration_tests.compute.tenant import StoryTenant
 from segops_orchestration_tests.oracle.case import AT, Case
-from segops_orchestration_tests.oracle.cases import CASES
+from segops_orchestration_tests.oracle.cases import CASES, EXTENSION_CASES
 
-ALONE = [case for case in CASES if not case.segments]
-REFERRING = [case for case in CASES if case.segments]
+EVERY_CASE = (*CASES, *EXTENSION_CASES)
+ALONE = [case for case in EVERY_CASE if not case.segments]
+REFERRING = [case for case in EVERY_CASE if case.segments]
 
 
 @dataclass(frozen=True)

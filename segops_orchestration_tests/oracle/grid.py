@@ -1,6 +1,6 @@
 """Every property test of the vocabulary against every value of it: one tenant, one computation.
 
-Generated histories are about time, arrival and order; they meet only a few values each. The grid meets all.
+The tests beyond the public ones are also asked as filters of events (``where``). Generated histories are about time, arrival and order; they meet only a few values each. The grid meets all.
 
     events, definitions = grid_events(), grid_definitions()
     expected = members_of_all(definitions, events, AT)
@@ -16,15 +16,17 @@ from segops_orchestration_tests.oracle.case import (
     VIEW,
     all_of,
     event,
+    event_count,
     event_property,
     identified,
     monetary,
     user_property,
 )
 from segops_orchestration_tests.oracle.evaluate import Event, SegmentKey
-from segops_orchestration_tests.oracle.vocabulary import NUMERIC_OPERATORS, PROPERTY_TESTS, TEXTS
+from segops_orchestration_tests.oracle.vocabulary import EXTENDED_TESTS, NUMERIC_OPERATORS, PROPERTY_TESTS, TEXTS
 
-_METRICS = ("sum", "avg", "max")
+_METRICS = ("sum", "avg", "max", "min", "median", "count_distinct")
+_AS_FILTERS = (*PROPERTY_TESTS[::9], *EXTENDED_TESTS)
 
 
 def grid_events() -> tuple[Event, ...]:
@@ -40,9 +42,11 @@ def grid_events() -> tuple[Event, ...]:
 def grid_definitions() -> dict[SegmentKey, dict[str, Any]]:
     """A segment for each property test, of users and of orders, and for each comparison of an amount."""
     found: dict[SegmentKey, dict[str, Any]] = {}
-    for index, test in enumerate(PROPERTY_TESTS):
+    for index, test in enumerate((*PROPERTY_TESTS, *EXTENDED_TESTS)):
         found[f"user-{index}"] = all_of(user_property(**_worded(test)))
         found[f"event-{index}"] = all_of(event_property(event_type=(ORDER, IDENTIFIED)[index % 2], **_worded(test)))
+    for index, test in enumerate(_AS_FILTERS):
+        found[f"filter-{index}"] = all_of(event_count("eq", 1, where=[test]))
     amounts = ((metric, name, value) for metric in _METRICS for name in NUMERIC_OPERATORS for value in (0, 0.1, 10))
     for metric, name, value in amounts:
         for path in ("total", "odd"):
