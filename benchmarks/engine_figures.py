@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from bare import count_query, members_query
 from engine_data import History, draw, generate, touch
-from measuring import Bench, Figure, Report, Statements, progress, timed
+from measuring import Bench, Figure, Report, Spent, Statements, progress, timed
 
 from segops_orchestration.compiler.parameters import instant_text
 from segops_orchestration.compute.result import ComputationResult
@@ -30,7 +30,7 @@ class Measured:
     full: float | None = None
     delta: float | None = None
     salt: int = 0
-    bare: dict[str, list[float]] = field(default_factory=dict)
+    bare: dict[str, list[Spent]] = field(default_factory=dict)
 
 
 class Engine:
@@ -49,34 +49,41 @@ class Engine:
     def full(self, *, profile: bool) -> None:
         """Everybody enters; then the ordinary recomputation, beside one bare scan for each segment."""
         first, _ = self.bench.compute("full", seconds=0)
-        self.report.add(Figure.of("first full computation, everybody enters", [first / 1000], "s"))
+        self.report.add(Figure.of_spent("first full computation, everybody enters", [first], "s"))
         statements, full, results = Statements(), [], []
         for index in range(self.repeats):
             progress(f"full {index + 1} of {self.repeats}")
             with statements.listening():
-                milliseconds, result = self.bench.compute("full", seconds=1)
-            full.append(milliseconds)
+                spent, result = self.bench.compute("full", seconds=1)
+            full.append(spent)
             results.append(result)
             self._bare_scans(result)
-        bare = sum(map(statistics.median, self.measured.bare.values()))
-        self.measured.full = statistics.median(full)
+        bare = [self._median(of.time for of in each) for each in self.measured.bare.values()]
+        bare_cpu = [self._median(of.cpu for of in each) for each in self.measured.bare.values()]
+        self.measured.full = self._median(one.time for one in full)
         name = f"full recompute of {len(self.documents)} segments"
-        seconds = [milliseconds / 1000 for milliseconds in full]
+        ratio = f"server CPU beside bare {self._median(one.cpu for one in full) / sum(bare_cpu):.2f}x"
         self.report.add(
-            Figure.of(name, seconds, "s").at_most(60),
-            Figure.of(f"{name}, beside bare", seconds, "s").beside("bare scans, sum", bare / 1000).ratio_at_most(1.5),
+            Figure.of_spent(name, full, "s").at_most(60),
+            Figure.of_spent(f"{name}, beside bare", full, "s", note=ratio)
+            .beside("bare scans, sum", sum(bare) / 1000)
+            .ratio_at_most(1.5),
         )
         self._segment_profile(results)
         if profile:
             self.report.details["statements of full"] = statements.slowest()
+
+    @staticmethod
+    def _median(values: Iterable[float]) -> float:
+        return statistics.median(values)
 
     def _bare_scans(self, result: ComputationResult) -> None:
         members = {segment.slug: segment.members for segment in result.segments}
         for slug, document in self.documents.items():
             progress(f"bare scan of {slug}")
             query = count_query(document, self.documents)
-            milliseconds, answer = timed(lambda: self.bench.database.query(query, {"at": instant_text(result.at)}))  # noqa: B023
-            self.measured.bare.setdefault(slug, []).append(milliseconds)
+            spent, answer = self.bench.timed(lambda: self.bench.database.query(query, {"at": instant_text(result.at)}))  # noqa: B023
+            self.measured.bare.setdefault(slug, []).append(spent)
             found = answer.result_rows[0][0]
             if found != members[slug]:
                 difference = f"{members[slug]:,} members, but the bare query counts {found:,}: {query}"
@@ -88,7 +95,7 @@ class Engine:
             spent = statistics.median(
                 segment.milliseconds for result in results for segment in result.segments if segment.slug == one.slug
             )
-            bare = statistics.median(self.measured.bare[one.slug])
+            bare = self._median(each.time for each in self.measured.bare[one.slug])
             rows.append({"segment": one.slug, "members": one.members, "full": spent, "bare": round(bare),
                          "ratio": round(spent / max(bare, 0.1), 2), "rows_read": one.rows_read})  # fmt: skip
         self.report.details["segments"] = sorted(rows, key=lambda row: row["bare"] - row["full"])
@@ -101,22 +108,26 @@ class Engine:
         for index in range(self.repeats):
             progress(f"delta {index + 1} of {self.repeats}")
             with statements.listening():
-                milliseconds, result = self._changed(evenly=True)
-            evenly.append(milliseconds)
+                spent, result = self._changed(evenly=True)
+            evenly.append(spent)
             candidates.append(max(segment.candidates or 0 for segment in result.segments))
             active.append(self._changed(evenly=False)[0])
             nothing.append(self.bench.compute("delta", seconds=0.001)[0])
             time_alone.append(self.bench.compute("delta", seconds=_QUARTER)[0])
-        self.measured.delta = statistics.median(evenly)
-        figure = Figure.of(f"delta, {CHANGED_USERS:,} users with new events", evenly, note=f"candidates: {candidates}")
+        self.measured.delta = self._median(one.time for one in evenly)
+        figure = Figure.of_spent(
+            f"delta, {CHANGED_USERS:,} users with new events", evenly, note=f"candidates: {candidates}"
+        )
         self.report.add(figure.at_most(2000))
         if self.measured.full:
-            figure = Figure.of("the same, beside a full recompute", evenly).beside("full recompute", self.measured.full)
+            figure = Figure.of_spent("the same, beside a full recompute", evenly).beside(
+                "full recompute", self.measured.full
+            )
             self.report.add(figure.ratio_at_most(1 / 20))
         self.report.add(
-            Figure.of(f"delta, {CHANGED_USERS:,} of the most active users", active),
-            Figure.of("delta of nothing", nothing),
-            Figure.of("delta of time alone, 15 minutes", time_alone).at_most(2000),
+            Figure.of_spent(f"delta, {CHANGED_USERS:,} users drawn by activity", active),
+            Figure.of_spent("delta of nothing", nothing),
+            Figure.of_spent("delta of time alone, 15 minutes", time_alone).at_most(2000),
         )
         if profile:
             self.report.details["statements of delta"] = statements.slowest()
@@ -133,7 +144,7 @@ class Engine:
         )
         if self.measured.delta is None:
             self._ready()
-            self.measured.delta = self._changed(evenly=True)[0]
+            self.measured.delta = self._changed(evenly=True)[0].time
 
         def recompute() -> None:
             for slug, document in self.documents.items():
@@ -165,17 +176,19 @@ class Engine:
         small.catalog.close()
         small.warehouse.close()
         events = self.history.events
-        figure = Figure.of(f"delta, history of {events:,} events", much)
-        figure.beside(f"{events // GROWTH:,} events, same change", statistics.median(little)).ratio_at_most(1.5)
+        figure = Figure.of_spent(f"delta, history of {events:,} events", much)
+        figure.beside(
+            f"{events // GROWTH:,} events, same change", self._median(one.time for one in little)
+        ).ratio_at_most(1.5)
         self.report.add(figure)
 
-    def _changed(self, *, evenly: bool) -> tuple[float, ComputationResult]:
+    def _changed(self, *, evenly: bool) -> tuple[Spent, ComputationResult]:
         """A minute passes, in which each of a thousand users has a new event."""
         self.measured.salt += 1
         users = draw(self.bench.database, self.history, users=CHANGED_USERS, salt=self.measured.salt, evenly=evenly)
         return self._with_news(users, self.bench)
 
-    def _with_news(self, users: list[str], bench: Bench) -> tuple[float, ComputationResult]:
+    def _with_news(self, users: list[str], bench: Bench) -> tuple[Spent, ComputationResult]:
         touch(bench.database, users, at=bench.at + timedelta(seconds=_MINUTE), salt=self.measured.salt)
         return bench.compute("delta", seconds=_MINUTE)
 

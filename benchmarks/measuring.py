@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import psutil
 
@@ -33,6 +33,13 @@ def timed(work: Callable[[], T]) -> tuple[float, T]:
     started = time.perf_counter()
     result = work()
     return (time.perf_counter() - started) * 1000, result
+
+
+class Spent(NamedTuple):
+    """Milliseconds: by the clock, and of the embedded server's processor."""
+
+    time: float
+    cpu: float
 
 
 def machine() -> str:
@@ -72,16 +79,30 @@ class Bench:
     def database(self) -> TenantWarehouse:
         return self.warehouse.tenant(self.tenant)
 
-    def compute(self, mode: Any, *, seconds: float | None = None) -> tuple[float, ComputationResult]:
+    def compute(self, mode: Any, *, seconds: float | None = None) -> tuple[Spent, ComputationResult]:
         """Compute ``seconds`` after the last instant; without them, now."""
         self.at = datetime.now(UTC) if seconds is None else self.at + timedelta(seconds=seconds)
-        return timed(lambda: compute(self.catalog, self.warehouse, self.tenant, mode=mode, at=self.at))
+        return self.timed(lambda: compute(self.catalog, self.warehouse, self.tenant, mode=mode, at=self.at))
 
     def warehouse_memory(self) -> int:
         """The most bytes that the embedded server ever held, or the ones before it."""
         pid = lifecycle.status(self.settings).pid
         self._most_memory = max(self._most_memory, most_memory(pid) or 0 if pid else 0)
         return self._most_memory
+
+    def cpu(self) -> float:
+        """Milliseconds of processor that the embedded server has used. On a busy machine these tell more than time."""
+        pid = lifecycle.status(self.settings).pid
+        if pid is None:
+            return 0.0
+        times = psutil.Process(pid).cpu_times()
+        return float(times.user + times.system) * 1000
+
+    def timed(self, work: Callable[[], T]) -> tuple[Spent, T]:
+        """What the work took, of time and of the server's processor."""
+        before = self.cpu()
+        milliseconds, result = timed(work)
+        return Spent(milliseconds, self.cpu() - before), result
 
     def reconnect(self) -> None:
         """Go on after somebody stopped the embedded server."""
@@ -112,6 +133,14 @@ class Figure:
     met: bool | None = None
     missed_by: str = ""
     note: str = ""
+
+    @classmethod
+    def of_spent(cls, name: str, spent: Sequence[Spent], unit: str = "ms", *, note: str = "") -> Figure:
+        """The median time; the server's processor time is noted."""
+        factor = 1000 if unit == "s" else 1
+        cpu = statistics.median(one.cpu for one in spent) / factor
+        noted = "; ".join(filter(None, [f"server CPU {cpu:,.{0 if cpu >= 10 else 2}f} {unit}", note]))
+        return cls.of(name, [one.time / factor for one in spent], unit, note=noted)
 
     @classmethod
     def of(cls, name: str, raw: Sequence[float], unit: str = "ms", **more: Any) -> Figure:
@@ -171,7 +200,7 @@ class Report:
         for one in self.figures:
             print(_row(one))
             if one.baseline:
-                print(f"{'':4}baseline: {one.baseline}, {one.baseline_value:,.0f} {one.unit}")
+                print(f"{'':4}baseline: {one.baseline}, {_short(one.baseline_value or 0)} {one.unit}")
             if len(one.raw) > 1:
                 print(
                     f"{'':4}raw: {', '.join(f'{value:,.0f}' if value >= 10 else f'{value:,.2f}' for value in one.raw)}"
@@ -181,8 +210,12 @@ class Report:
         print(f"\n{len(self.missed)} of {sum(one.met is not None for one in self.figures)} targets missed")
 
 
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:,.2f}"
+
+
 def _row(one: Figure) -> str:
-    value = f"{one.value:,.0f} {one.unit}" if one.value >= 10 else f"{one.value:,.2f} {one.unit}"
+    value = f"{_short(one.value)} {one.unit}"
     ratio = "" if one.ratio is None else f"{one.ratio:,.3g}x"
     verdict = {None: "", True: "met", False: f"MISSED by {one.missed_by}"}[one.met]
     return f"{one.name:46}{value:>13}  {ratio:>9}  {one.target:>13}  {verdict}"

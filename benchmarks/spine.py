@@ -82,13 +82,13 @@ def measure(bench: Bench, figures: Figures, repeats: int) -> None:
     bench.compute("full")  # Everybody enters; what is repeated is the ordinary full recomputation.
     for index in range(repeats):
         progress(f"round {index + 1} of {repeats}")
-        milliseconds, result = bench.compute("full")
-        figures.full.append(milliseconds)
+        spent, result = bench.compute("full")
+        figures.full.append(spent.time)
         bare_scans(bench, figures, result)
-        figures.delta_of_time_alone.append(bench.compute("delta")[0])
+        figures.delta_of_time_alone.append(bench.compute("delta")[0].time)
         touch(bench.database, users=CHANGED_USERS, at=datetime.now(UTC), salt=index)
-        milliseconds, result = bench.compute("delta")
-        figures.delta.append(milliseconds)
+        spent, result = bench.compute("delta")
+        figures.delta.append(spent.time)
         figures.candidates.append(max(segment.candidates or 0 for segment in result.segments))
 
 
