@@ -200,13 +200,16 @@ def prepare(bench: Bench, history: History, documents: Mapping[str, Any], *, eve
         bench.catalog.create_tenant(bench.tenant)
     migrations = bench.database.query("SELECT arraySort(groupArray(version)) FROM schema_migrations").result_rows[0][0]
     manifest = bench.settings.home / f"{bench.tenant}.json"
-    wanted = {**asdict(history), "until": history.until.isoformat(), "every": every, "migrations": list(migrations)}
+    wanted = {**asdict(history), "until": history.until.isoformat(), "every": every}
+    found = json.loads(manifest.read_text()) if manifest.exists() else {}
     seconds = None
-    if not manifest.exists() or json.loads(manifest.read_text()) != wanted:
+    if {key: found.get(key) for key in wanted} != wanted:
         bench.database.drop()
         bench.database.migrate()
         seconds = _load(bench, history, every)
-        manifest.write_text(json.dumps(wanted))
+        manifest.write_text(json.dumps({**wanted, "migrations": list(migrations)}))
+    elif later := sorted(set(migrations) - set(found["migrations"])):
+        progress(f"{bench.tenant}: generated before migrations {later}; remove {manifest} to generate anew\n")
     _save(bench, documents)
     committed = bench.catalog.committed_state(bench.tenant)
     bench.at = max([history.until, *(one.at for one in committed.values())])
