@@ -15,6 +15,7 @@ from segops_orchestration.catalog import leases, ledger, reports, segments, tena
 from segops_orchestration.catalog.database import WRITES, connect, translated_errors
 from segops_orchestration.catalog.migrate import migrate
 from segops_orchestration.catalog.records import (
+    CommittedChange,
     CommittedCounts,
     CommittedSegment,
     Computation,
@@ -266,6 +267,38 @@ class Catalog:
         """The newest computations first; with ``segment``, those that included it, that part alone."""
         with self._read() as session:
             return reports.list_computations(session, tenant, segment, limit)
+
+    def list_changes(
+        self,
+        tenant: str,
+        segment: int | str | None = None,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        quiet: bool = True,
+        computation: int | None = None,
+        limit: int = 50,
+    ) -> list[CommittedChange]:
+        """What committed computations did to segments, newest first; ``since`` and ``until`` bound their instants.
+
+        Without ``quiet``, those by which nobody entered or exited are left out; with ``computation``, all others.
+        """
+        with self._read() as session:
+            return reports.list_changes(
+                session,
+                tenant,
+                segment,
+                since=since,
+                until=until,
+                quiet=quiet,
+                computation=computation,
+                limit=limit,
+            )
+
+    def change_as_of(self, tenant: str, segment: int | str, at: datetime) -> CommittedChange | None:
+        """The committed computation whose instant is the latest up to ``at``; of several, the last committed."""
+        with self._read() as session:
+            return reports.change_as_of(session, tenant, segment, at)
 
     def member_history(self, tenant: str, segment_ids: Sequence[int], limit: int = 40) -> dict[int, list[int]]:
         """The member counts of each segment's last committed computations, by segment id, oldest first."""

@@ -179,6 +179,24 @@ class Computation:
 
 
 @dataclass(frozen=True)
+class CommittedChange:
+    """What one committed computation did to one segment: ``members`` is how many it left."""
+
+    computation_id: int
+    run_id: str | None
+    at: datetime
+    committed_at: datetime
+    segment_id: int
+    slug: str
+    version: int
+    mode: Mode
+    reason: str
+    entered: int
+    exited: int
+    members: int
+
+
+@dataclass(frozen=True)
 class UnfinishedSegment:
     """A segment whose computation stopped before its commit: ``planned`` (nothing done) or ``staged``."""
 

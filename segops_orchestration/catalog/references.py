@@ -31,11 +31,11 @@ class Node:
     leaving: bool = False
 
 
-def problems(tenant: str, nodes: Sequence[Node]) -> list[Problem]:
+def problems(tenant: str | None, nodes: Sequence[Node]) -> list[Problem]:
     """Everything wrong with the references of the changed segments, in the order of ``nodes``.
 
-    ``nodes`` are all segments of the tenant as they would be. Those that do not change are known to be free
-    of cycles, so only what the changed ones reach is read.
+    ``nodes`` are all segments of the tenant as they would be, or with ``tenant`` None those of some files. Those that
+    do not change are known to be free of cycles, so only what the changed ones reach is read.
     """
     by_slug = {node.slug: node for node in nodes}
     by_id = {node.id: node for node in nodes}
@@ -89,13 +89,14 @@ def _condition_paths(condition: Condition, path: str) -> Iterator[tuple[str, int
             yield from _condition_paths(inner, f"{path}.conditions[{index}]")
 
 
-def _missing(tenant: str, reference: int | str, target: Node | None, by_slug: Mapping[str, Node]) -> str:
+def _missing(tenant: str | None, reference: int | str, target: Node | None, by_slug: Mapping[str, Node]) -> str:
     if target is not None and target.leaving:
         return f"segment {target.slug!r} of tenant {tenant!r} is in none of these files, so it would be archived"
     if target is not None:
         return f"segment {target.slug!r} of tenant {tenant!r} is archived"
     known = [node.slug for node in by_slug.values() if node.active]
-    return f"no segment {found(reference)} in tenant {tenant!r}{did_you_mean(reference, known)}"
+    where = "among these files" if tenant is None else f"in tenant {tenant!r}"
+    return f"no segment {found(reference)} {where}{did_you_mean(reference, known)}"
 
 
 def _cycles(edges: _Edges, by_slug: Mapping[str, Node]) -> list[Problem]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
-from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from segops_orchestration.catalog import segments, tenants
 from segops_orchestration.catalog.records import (
+    CommittedChange,
     CommittedSegment,
     Computation,
     SegmentComputation,
@@ -164,6 +166,90 @@ def list_computations(session: Session, tenant_slug: str, segment: int | str | N
     rows = session.scalars(query.order_by(ComputationRow.id.desc()).limit(limit)).all()
     parts = _parts(session, [row.id for row in rows], segment_id)
     return [_record(row, tenant_slug, parts[row.id]) for row in rows]
+
+
+def list_changes(
+    session: Session,
+    tenant_slug: str,
+    segment: int | str | None,
+    *,
+    since: datetime | None,
+    until: datetime | None,
+    quiet: bool,
+    computation: int | None,
+    limit: int,
+) -> list[CommittedChange]:
+    """What committed computations did, newest first: one record a computation and segment.
+
+    Args:
+        since, until: bounds of the computations' instants, both included.
+        quiet: also where nobody entered or exited.
+        computation: only this one.
+
+    Raises:
+        NotFound: no such tenant or segment.
+    """
+    tenant = tenants.get(session, tenant_slug)
+    query = _committed_changes(tenant)
+    part, whole = SegmentComputationRow, ComputationRow
+    if segment is not None:
+        query = query.where(part.segment_id == segments.find(session, tenant, segment)[0].id)
+    if since is not None:
+        query = query.where(whole.at >= since)
+    if until is not None:
+        query = query.where(whole.at <= until)
+    if computation is not None:
+        query = query.where(part.computation_id == computation)
+    if not quiet:
+        query = query.where(or_(part.entered > 0, part.exited > 0))
+    query = query.order_by(part.computation_id.desc(), SegmentRow.slug).limit(limit)
+    return [_change(row, one, slug) for row, one, slug in session.execute(query)]
+
+
+def change_as_of(session: Session, tenant_slug: str, segment: int | str, at: datetime) -> CommittedChange | None:
+    """The committed computation of the segment with the latest instant up to ``at``; of several the last committed.
+
+    Raises:
+        NotFound: no such tenant or segment.
+    """
+    tenant = tenants.get(session, tenant_slug)
+    part, whole = SegmentComputationRow, ComputationRow
+    query = (
+        _committed_changes(tenant)
+        .where(part.segment_id == segments.find(session, tenant, segment)[0].id, whole.at <= at)
+        .order_by(whole.at.desc(), part.computation_id.desc())
+        .limit(1)
+    )
+    for row, one, slug in session.execute(query):
+        return _change(row, one, slug)
+    return None
+
+
+def _committed_changes(tenant: TenantRow) -> Select[SegmentComputationRow, ComputationRow, str]:
+    part, whole = SegmentComputationRow, ComputationRow
+    return (
+        select(part, whole, SegmentRow.slug)
+        .join(whole, whole.id == part.computation_id)
+        .join(SegmentRow, SegmentRow.id == part.segment_id)
+        .where(whole.tenant_id == tenant.id, part.status == "committed")
+    )
+
+
+def _change(row: SegmentComputationRow, one: ComputationRow, slug: str) -> CommittedChange:
+    return CommittedChange(
+        computation_id=one.id,
+        run_id=one.run_id,
+        at=one.at,
+        committed_at=row.committed_at or one.started_at,
+        segment_id=row.segment_id,
+        slug=slug,
+        version=row.segment_version,
+        mode=row.mode,
+        reason=row.reason,
+        entered=row.entered or 0,
+        exited=row.exited or 0,
+        members=row.members or 0,
+    )
 
 
 def member_history(session: Session, tenant_slug: str, segment_ids: Sequence[int], limit: int) -> dict[int, list[int]]:

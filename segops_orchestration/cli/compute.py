@@ -7,34 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from segops_orchestration.cli.opened import open_tenant
+from segops_orchestration.cli.instants import instant
+from segops_orchestration.cli.opened import open_tenant, refuse_archived
 from segops_orchestration.cli.output import format_instant, json_option, note, print_json, print_table
 
 if TYPE_CHECKING:
     from segops_orchestration.catalog.records import Mode
     from segops_orchestration.compute.result import ComputationResult, SegmentResult
-
-
-_FIRST_YEAR, _LAST_YEAR = 1970, 2200
-
-
-def _instant(context: click.Context, option: click.Parameter, text: str | None) -> datetime | None:
-    """An ISO date or time, read as in segment definitions."""
-    from segops_orchestration.dsl.values import parse_date
-
-    if text is None:
-        return None
-    instant = parse_date(text)
-    if instant is None:
-        raise click.BadParameter(
-            f"{text!r} is no instant; write 2026-01-31 (midnight UTC) or 2026-01-31T10:00:00Z: "
-            "with Z, with an offset such as +02:00, or with neither for UTC"
-        )
-    if not _FIRST_YEAR <= instant.year <= _LAST_YEAR:
-        raise click.BadParameter(
-            f"{text!r} is out of range; the years are {_FIRST_YEAR} to {_LAST_YEAR}, as for events"
-        )
-    return instant
 
 
 @click.command()
@@ -47,7 +26,7 @@ def _instant(context: click.Context, option: click.Parameter, text: str | None) 
     show_default=True,
     help="delta evaluates only users whose answer can have changed, full evaluates everyone.",
 )
-@click.option("--at", callback=_instant, metavar="INSTANT", help="Compute as of this instant. Default: now.")
+@click.option("--at", callback=instant, metavar="INSTANT", help="Compute as of this instant. Default: now.")
 @click.option(
     "--wait",
     type=click.FloatRange(min=0),
@@ -74,6 +53,7 @@ def command(
         if not opened.catalog.list_segments(tenant):
             _nothing_to_do(tenant, as_json)
             return
+        refuse_archived(opened, segments)
         from segops_orchestration.compute.compute import compute
 
         result = compute(

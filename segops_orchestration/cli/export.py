@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from segops_orchestration.cli.opened import OpenTenant, open_tenant
-from segops_orchestration.cli.output import json_option, note, print_json, print_table
+from segops_orchestration.cli.output import format_instant, json_option, note, print_json, print_table
 from segops_orchestration.errors import Conflict
 
 if TYPE_CHECKING:
@@ -55,13 +55,21 @@ def command(
         files = _export(opened, _computed(opened, segments), formats, directory)
     if as_json:
         rows = [
-            {"segment": slug, "format": file.format, "path": file.path, "rows": file.rows, "bytes": file.bytes}
-            for slug, file in files
+            {
+                "segment_id": segment.id,
+                "slug": segment.slug,
+                "status": segment.status,
+                "format": file.format,
+                "path": file.path,
+                "rows": file.rows,
+                "bytes": file.bytes,
+            }
+            for segment, file in files
         ]
         print_json({"tenant": tenant, "files": rows})
     elif files:
         columns = ["segment", "format", "rows", "bytes", "file"]
-        print_table(columns, [(slug, file.format, file.rows, file.bytes, file.path) for slug, file in files])
+        print_table(columns, [(one.slug, file.format, file.rows, file.bytes, file.path) for one, file in files])
     else:
         click.echo(f"Tenant {tenant} has no computed segment, so nothing is exported.")
         click.echo(f"Next: segops compute {tenant}")
@@ -83,16 +91,19 @@ def _computed(opened: OpenTenant, slugs: Sequence[str]) -> list[Segment]:
                 f"segment {segment.slug!r} was never computed, so it has no members to export; "
                 f"first: segops compute {opened.slug} {segment.slug}"
             )
+        if segment.status == "archived":
+            at = format_instant(committed[segment.id].at)
+            note(f"Segment {segment.slug} is archived: its members are those of its last computation, {at}.")
     return named
 
 
 def _export(
     opened: OpenTenant, segments: Sequence[Segment], formats: Sequence[Format], directory: Path
-) -> list[tuple[str, ExportedFile]]:
+) -> list[tuple[Segment, ExportedFile]]:
     from segops_orchestration.exports.export import export_segment
 
     return [
-        (segment.slug, export_segment(opened.database, segment.id, segment.slug, fmt=fmt, directory=directory))
+        (segment, export_segment(opened.database, segment.id, segment.slug, fmt=fmt, directory=directory))
         for segment in segments
         for fmt in dict.fromkeys(formats)
     ]

@@ -113,7 +113,7 @@ def command(
         drop=drop,
     )
     settings = Settings.from_env()
-    _require_tenant(settings, tenant)
+    has_segments = _require_tenant(settings, tenant)
     if dry_run:
         reports = _check(files, mapping, format, delimiter, quiet=as_json)
     else:
@@ -121,17 +121,19 @@ def command(
     if as_json:
         print_json({"tenant": tenant, "files": [report.as_document() for report in reports]})
     else:
-        _print(tenant, reports, strict=strict, dry_run=dry_run)
+        _print(tenant, reports, strict=strict, dry_run=dry_run, has_segments=has_segments)
     if any(report.bad for report in reports):
         sys.exit(1)
 
 
-def _require_tenant(settings: Settings, slug: str) -> None:
+def _require_tenant(settings: Settings, slug: str) -> bool:
+    """Refuse a tenant that takes no events; whether it has segments."""
     from segops_orchestration.catalog.catalog import Catalog
 
     with Catalog.open(settings) as catalog:
         if catalog.get_tenant(slug).status != "active":
             raise Conflict(f"tenant {slug!r} is archived; segops tenants restore {slug} takes it back")
+        return bool(catalog.list_segments(slug))
 
 
 def _check(
@@ -166,7 +168,7 @@ def _load(
             )
 
 
-def _print(tenant: str, reports: Sequence[IngestReport], *, strict: bool, dry_run: bool) -> None:
+def _print(tenant: str, reports: Sequence[IngestReport], *, strict: bool, dry_run: bool, has_segments: bool) -> None:
     print_table(
         ["file", "rows", "loaded", "already there", "bad", "seconds", "rows/s"],
         [
@@ -191,7 +193,10 @@ def _print(tenant: str, reports: Sequence[IngestReport], *, strict: bool, dry_ru
     if bad:
         click.echo()
         print_table(["file", "field", "bad rows", "why", "first rows"], _problems(reports))
-    note(_outcome(tenant, bad, strict=strict, dry_run=dry_run))
+    note(_outcome(tenant, bad, strict=strict, dry_run=dry_run, has_segments=has_segments))
+    # With bad rows the outcome says so; a person at a terminal is told how to go on all the same.
+    if bad and not strict and not dry_run and sys.stderr.isatty():
+        note(_next(tenant, has_segments))
 
 
 def _problems(reports: Sequence[IngestReport]) -> list[tuple[object, ...]]:
@@ -208,7 +213,13 @@ def _problems(reports: Sequence[IngestReport]) -> list[tuple[object, ...]]:
     ]
 
 
-def _outcome(tenant: str, bad: int, *, strict: bool, dry_run: bool) -> str:
+def _next(tenant: str, has_segments: bool) -> str:
+    if has_segments:
+        return f"Next: segops compute {tenant}"
+    return f"Next: segops segments apply {tenant} DIR_OR_FILE"
+
+
+def _outcome(tenant: str, bad: int, *, strict: bool, dry_run: bool, has_segments: bool) -> str:
     rows = f"{bad:,} bad row{'s' * (bad != 1)}"
     if dry_run:
         return (
@@ -217,6 +228,6 @@ def _outcome(tenant: str, bad: int, *, strict: bool, dry_run: bool) -> str:
             else "Nothing was written (--dry-run): all rows are good."
         )
     if not bad:
-        return f"Next: segops compute {tenant}"
+        return _next(tenant, has_segments)
     kept = f"kept in segops_{tenant}.dead_letters"
     return f"Nothing was loaded (--strict): {rows}, {kept}." if strict else f"{rows}, {kept}; the good rows are loaded."

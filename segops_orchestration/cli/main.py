@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from segops_orchestration.cli.output import fail
+from segops_orchestration.cli.output import fail, fail_usage
 from segops_orchestration.errors import SegOpsError
 
 # name -> (module, one line of help). Modules load when called, so `segops --help` stays fast.
@@ -16,10 +16,12 @@ COMMANDS: dict[str, str] = {
     "dev": "Start the warehouse and Dagster together; Ctrl-C stops all of it.",
     "tenants": "Create, list and archive tenants.",
     "ingest": "Load events from CSV, Parquet or JSON lines files.",
-    "segments": "Validate, apply, list and show segments written as files.",
+    "segments": "Validate, test, apply, list and show segments written as files.",
+    "plan": "Show what segment files would change, and who would enter and leave.",
     "schema": "Print the JSON Schema of segment files, for editors.",
     "compute": "Compute memberships, in full or by delta.",
-    "members": "List the members of a segment.",
+    "members": "List the members of a segment, now or at an earlier instant.",
+    "changes": "List who entered and left, computation by computation.",
     "check": "Say whether a user is in a segment, or list a user's segments.",
     "status": "Show what each segment of a tenant holds and when it was computed.",
     "export": "Write members to CSV or Parquet files.",
@@ -62,9 +64,20 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point. A SegOpsError becomes one message and exit code 1; anything else is a bug and shows itself."""
+    """Entry point. A SegOpsError becomes one message and exit code 1; anything else is a bug and shows itself.
+
+    With --json errors are JSON too, on stderr; so are mistakes in what was typed, which exit with 2.
+    """
+    as_json = "--json" in sys.argv[1:]
     try:
-        cli.main(prog_name="segops")
+        # Not standalone, click leaves its errors to us, and gives back the exit code of --help.
+        code = cli.main(prog_name="segops", standalone_mode=not as_json)
     except SegOpsError as error:
-        fail(error)
+        fail(error, as_json=as_json)
         sys.exit(1)
+    except click.ClickException as error:
+        fail_usage(error)
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)

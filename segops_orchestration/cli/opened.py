@@ -7,6 +7,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from segops_orchestration.errors import Conflict
 from segops_orchestration.settings import Settings
 
 if TYPE_CHECKING:
@@ -47,3 +48,14 @@ def open_tenant(slug: str, segments: Sequence[str] = ()) -> Iterator[OpenTenant]
             tenant = OpenTenant(slug, catalog, warehouse)
             tenant.database.migrate()
             yield tenant
+
+
+def refuse_archived(opened: OpenTenant, segments: Sequence[str]) -> None:
+    """Refuse work on archived segments.
+
+    Raises:
+        Conflict: one of these is archived.
+    """
+    for slug in segments:
+        if opened.catalog.get_segment(opened.slug, slug).status == "archived":
+            raise Conflict(f"segment {slug!r} of tenant {opened.slug!r} is archived; applying its file takes it back")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from uuid import UUID
 
 import click
 
-from segops_orchestration.errors import SegOpsError
+from segops_orchestration.errors import InvalidDocument, SegOpsError
 
 _PIPE_WIDTH = 100_000
 
@@ -79,6 +80,21 @@ def note(message: str) -> None:
     click.echo(message, err=True)
 
 
-def fail(error: SegOpsError) -> None:
-    """Print an error for a person, on stderr."""
-    click.echo(click.style("Error: ", fg="red", bold=True, reset=True) + str(error), err=True)
+def fail(error: SegOpsError, *, as_json: bool = False) -> None:
+    """Print an error on stderr, for a person or as JSON: ``{"error": {"type", "message", "problems"}}``."""
+    if not as_json:
+        click.echo(click.style("Error: ", fg="red", bold=True, reset=True) + str(error), err=True)
+        return
+    body: dict[str, object] = {"type": type(error).__name__, "message": str(error)}
+    if isinstance(error, InvalidDocument):
+        body["problems"] = [asdict(problem) for problem in error.problems]
+    _print_error(body)
+
+
+def fail_usage(error: click.ClickException) -> None:
+    """Print a mistake in what was typed on stderr, as JSON."""
+    _print_error({"type": "Usage", "message": error.format_message()})
+
+
+def _print_error(body: dict[str, object]) -> None:
+    click.echo(json.dumps({"error": body}, indent=2, ensure_ascii=False), err=True)

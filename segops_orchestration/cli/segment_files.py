@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import click
 
 from segops_orchestration.dsl.segment_file import SegmentDocument, parse_segment_text
 from segops_orchestration.dsl.text import Format
@@ -12,6 +15,10 @@ from segops_orchestration.errors import InvalidDocument, NotFound, Problem, SegO
 
 FORMATS: dict[str, Format] = {".yaml": "yaml", ".yml": "yaml", ".json": "json"}
 _ALLOWED = ", ".join(f"*{suffix}" for suffix in FORMATS)
+
+paths_argument: Callable[[Callable[..., Any]], Callable[..., Any]] = click.argument(
+    "paths", metavar="DIR_OR_FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,13 @@ def read_segment_files(paths: Iterable[Path]) -> list[SegmentFile]:
     if problems:
         raise InvalidDocument(problems)
     return result
+
+
+def require_directories(paths: Iterable[Path]) -> None:
+    """Refuse --prune with single files: of those nobody can say what they no longer have."""
+    files = [str(path) for path in paths if not path.is_dir()]
+    if files:
+        raise click.UsageError(f"--prune archives what directories no longer have; {', '.join(files)} is none.")
 
 
 def _files(paths: Iterable[Path]) -> list[Path]:

@@ -11,25 +11,23 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from segops_orchestration.cli.event_type_notes import tell_unknown_event_types
 from segops_orchestration.cli.output import format_instant, json_option, print_json, print_table
-from segops_orchestration.cli.segment_files import read_segment_files
+from segops_orchestration.cli.segment_files import paths_argument, read_segment_files, require_directories
 from segops_orchestration.cli.segment_sql import sql
+from segops_orchestration.cli.segment_tests import test
 from segops_orchestration.settings import Settings
 
 if TYPE_CHECKING:
     from segops_orchestration.catalog.records import Computation, Segment
 
-_paths_argument = click.argument(
-    "paths", metavar="DIR_OR_FILE...", nargs=-1, required=True, type=click.Path(path_type=Path)
-)
-
 
 @click.group()
 def command() -> None:
-    """Validate, apply, list, show, compile and archive segments.
+    """Validate, test, apply, list, show, compile and archive segments.
 
-    A segment is a YAML or JSON file with slug, name, description and definition. Keep them in version control;
-    `apply` makes the catalogue hold what the files say.
+    A segment is a YAML or JSON file with slug, name, description, definition and tests. Keep them in version control;
+    `segops plan` shows what they would change, `apply` makes the catalogue hold what they say.
 
     \b
     Example, vip.yaml:
@@ -45,21 +43,31 @@ def command() -> None:
 
 
 command.add_command(sql)
+command.add_command(test)
 
 
 @command.command()
-@_paths_argument
+@paths_argument
+@click.option("--tenant", metavar="TENANT", help="Also note event types that this tenant has no event of.")
 @json_option
-def validate(paths: Sequence[Path], as_json: bool) -> None:
+def validate(paths: Sequence[Path], tenant: str | None, as_json: bool) -> None:
     """Check segment files alone, without a tenant: exit 1 with every problem, or list the segments.
 
-    Whether the segments that they refer to exist is for `apply` to say.
+    Whether the segments that they refer to exist is for `segops plan` and `apply` to say.
 
     \b
     Example:
       segops segments validate segments/
+      segops segments validate segments/ --tenant acme
     """
     files = read_segment_files(paths)
+    if tenant is not None:
+        from segops_orchestration.catalog.catalog import Catalog
+
+        settings = Settings.from_env()
+        with Catalog.open(settings) as catalog:
+            catalog.get_tenant(tenant)
+        tell_unknown_event_types(settings, tenant, files)
     if as_json:
         print_json([{"file": file.path, "slug": file.document.slug, "name": file.document.name} for file in files])
         return
@@ -69,13 +77,15 @@ def validate(paths: Sequence[Path], as_json: bool) -> None:
 
 @command.command()
 @click.argument("tenant")
-@_paths_argument
+@paths_argument
+@click.option("--prune", is_flag=True, help="Archive the active segments that the directories do not have.")
 @json_option
-def apply(tenant: str, paths: Sequence[Path], as_json: bool) -> None:
+def apply(tenant: str, paths: Sequence[Path], prune: bool, as_json: bool) -> None:
     """Create or change a tenant's segments as files say. All of them, or with any problem none.
 
-    A changed definition becomes a new version; earlier ones are kept. Members change with the next computation.
-    Segments that no file speaks of stay as they are.
+    A changed definition becomes a new version; earlier ones are kept. Members change with the next computation;
+    `segops plan` shows beforehand how. Segments that no file speaks of stay as they are, or are archived with --prune,
+    which is refused when a file refers to one of them. Event types that the tenant has no event of are noted.
 
     \b
     Example:
@@ -83,29 +93,34 @@ def apply(tenant: str, paths: Sequence[Path], as_json: bool) -> None:
     """
     from segops_orchestration.catalog.catalog import Catalog
 
-    files = {file.document.slug: file for file in read_segment_files(paths)}
-    sources = {slug: str(file.path) for slug, file in files.items()}
-    with Catalog.open(Settings.from_env()) as catalog:
-        results = catalog.save_segments(tenant, [file.document for file in files.values()], sources=sources)
+    if prune:
+        require_directories(paths)
+    files = read_segment_files(paths)
+    sources = {file.document.slug: str(file.path) for file in files}
+    settings = Settings.from_env()
+    with Catalog.open(settings) as catalog:
+        results = catalog.save_segments(tenant, [file.document for file in files], sources=sources, prune=prune)
     rows = [
         {
-            "id": one.segment.id,
+            "segment_id": one.segment.id,
             "slug": one.segment.slug,
             "outcome": one.outcome,
             "version": one.segment.version,
-            "file": sources[one.segment.slug],
+            "file": sources.get(one.segment.slug),
         }
         for one in results
     ]
     if as_json:
         print_json(rows)
-        return
-    columns = ("slug", "outcome", "version", "file")
-    print_table(["segment", *columns[1:]], [[row[column] for column in columns] for row in rows])
-    outcomes = Counter(one.outcome for one in results)
-    click.echo(", ".join(f"{number} {outcome}" for outcome, number in outcomes.items()) + ".")
-    if outcomes["created"] or outcomes["versioned"]:
-        click.echo(f"Next: segops compute {tenant}")
+    else:
+        columns = ("slug", "outcome", "version", "file")
+        print_table(["segment", *columns[1:]], [[row[column] for column in columns] for row in rows])
+    tell_unknown_event_types(settings, tenant, files)
+    if not as_json:
+        outcomes = Counter(one.outcome for one in results)
+        click.echo(", ".join(f"{number} {outcome}" for outcome, number in outcomes.items()) + ".")
+        if outcomes["created"] or outcomes["versioned"] or outcomes["restored"]:
+            click.echo(f"Next: segops compute {tenant}")
 
 
 @command.command(name="list")
@@ -158,7 +173,7 @@ def show(tenant: str, segment: str, as_json: bool) -> None:
         computations = catalog.list_computations(tenant, segment, limit=1)
     last = _computation(computations[0]) if computations else None
     if as_json:
-        print_json({**asdict(found), "versions": [asdict(one) for one in versions], "last_computation": last})
+        print_json({**_document(found), "versions": [asdict(one) for one in versions], "last_computation": last})
         return
     _print_segment(found)
     print_table(["version", "saved"], [(one.version, one.created_at) for one in versions])
@@ -187,9 +202,15 @@ def archive(tenant: str, segment: str, as_json: bool) -> None:
     with Catalog.open(Settings.from_env()) as catalog:
         archived = catalog.archive_segment(tenant, segment)
     if as_json:
-        print_json(asdict(archived))
+        print_json(_document(archived))
         return
     click.echo(f"Segment {segment} of tenant {tenant} is archived.")
+
+
+def _document(segment: Segment) -> dict[str, Any]:
+    """Its fields, with the id by the name that it has in the output of every command."""
+    fields = asdict(segment)
+    return {"segment_id": fields.pop("id"), **fields}
 
 
 def _print_segment(segment: Segment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -94,3 +95,12 @@ def _print(status: TenantStatus) -> None:
         click.echo(f"The last computation ({status.last.id}) failed: {status.last.error}")
     elif any(one.state in ("never computed", "definition edited") or one.waiting_since for one in status.segments):
         click.echo(f"Next: segops compute {status.tenant}")
+    else:
+        _hint(status)
+
+
+def _hint(status: TenantStatus) -> None:
+    """Nothing waits: what a person may want to see now. Not for pipes, whose readers know."""
+    active = [one.stored.slug for one in status.segments if one.state == "ok"]
+    if active and sys.stdout.isatty():
+        click.echo(f"Next: segops members {status.tenant} {active[0]}, or segops export {status.tenant} --to DIR")

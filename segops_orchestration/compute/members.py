@@ -41,7 +41,7 @@ def iter_members(
         parameters["limit"] = limit
     settings = {"output_format_json_quote_64bit_integers": 0}
     with tenant_warehouse.stream_bytes(sql, parameters, fmt="JSONCompactEachRow", settings=settings) as chunks:
-        for line in _lines(chunks):
+        for line in lines(chunks):
             user_id, milliseconds = json.loads(line)
             yield Member(user_id, _EPOCH + timedelta(milliseconds=milliseconds))
 
@@ -67,7 +67,8 @@ def _those(segment_id: int, after: str | None) -> tuple[str, dict[str, object]]:
     )
 
 
-def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+def lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """The lines of a streamed result."""
     rest = b""
     for chunk in chunks:
         *whole, rest = (rest + chunk).split(b"\n")

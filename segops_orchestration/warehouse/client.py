@@ -6,6 +6,7 @@ no tenant predicate that could be forgotten.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,9 @@ from segops_orchestration.warehouse.migrate import apply_migrations, migrations
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
+
+# The driver logs what it raises too; it is told once, by us.
+logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
 
 Parameters = Mapping[str, object]
 QuerySettings = Mapping[str, object]
@@ -93,8 +97,33 @@ def _refusals(where: str) -> Iterator[None]:
     try:
         yield
     except ClickHouseError as error:
+        unreachable = _unreachable(error)
+        if unreachable:
+            raise WarehouseError(unreachable) from error
         kind = QueryMemoryExceeded if "(MEMORY_LIMIT_EXCEEDED)" in str(error) else WarehouseError
         raise kind(f"{where}: {_told(error)}") from error
+
+
+def _unreachable(error: BaseException) -> str:
+    """Which server does not answer, why, and what to try; empty when it is something else that went wrong."""
+    from urllib3.exceptions import MaxRetryError
+
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, MaxRetryError):
+        cause = cause.__cause__ or cause.__context__
+    if cause is None:
+        return ""
+    scheme = getattr(cause.pool, "scheme", "http")
+    reason: BaseException | None = cause.reason
+    why = str(reason)
+    while reason is not None:
+        if isinstance(reason, OSError) and reason.strerror:
+            why = reason.strerror
+        reason = reason.__cause__ or reason.__context__
+    return (
+        f"ClickHouse at {scheme}://{cause.pool.host}:{cause.pool.port} cannot be reached: {why}. Is it running, and is"
+        " SEGOPS_CLICKHOUSE_URL right? Unset, the embedded warehouse is used: segops warehouse status"
+    )
 
 
 def _told(error: Exception) -> str:

@@ -34,8 +34,8 @@ Segops = Callable[..., Answer]
 
 
 @pytest.fixture
-def own_settings(settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
-    """The session's home and warehouse, with a catalogue of the test's own; also in the environment."""
+def own_settings(settings: Settings, warehouse: Warehouse, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """The session's home and running warehouse, with a catalogue of the test's own; also in the environment."""
     monkeypatch.setenv("SEGOPS_DATABASE_URL", f"sqlite:///{tmp_path / 'catalog.db'}")
     return Settings.from_env()
 

@@ -39,7 +39,9 @@ def test_formats_can_be_repeated(segops: Segops, computed: Shop, tmp_path: Path)
 
     csv, parquet = answer.json["files"]
     assert csv == {
-        "segment": "vip",
+        "segment_id": computed.catalog.get_segment(computed.slug, "vip").id,
+        "slug": "vip",
+        "status": "active",
         "format": "csv",
         "path": str(tmp_path / "vip.csv"),
         "rows": 1,
@@ -64,6 +66,19 @@ def test_what_was_never_computed_is_left_out_or_refused_by_name(segops: Segops, 
         f"first: segops compute {computed.slug} new\n"
     )
     assert not (tmp_path / "named").exists()
+
+
+def test_what_is_archived_is_left_out_and_by_name_exported_with_a_word(
+    segops: Segops, computed: Shop, tmp_path: Path
+) -> None:
+    computed.catalog.archive_segment(computed.slug, "vip")
+
+    everything = segops("export", computed.slug, "--to", tmp_path / "all")
+    named = segops("export", computed.slug, "vip", "--to", tmp_path / "named", "--json")
+
+    assert (everything.err, sorted(os.listdir(tmp_path / "all"))) == ("", ["buyers.csv"])
+    assert named.err.startswith("Segment vip is archived: its members are those of its last computation, 20")
+    assert [(one["slug"], one["status"], one["rows"]) for one in named.json["files"]] == [("vip", "archived", 1)]
 
 
 def test_nothing_to_export_tells_the_next_step(segops: Segops, shop: Shop, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse
 from segops_orchestration_tests.cli.conftest import Segops
+from segops_orchestration_tests.cli.shop import ORDERED, Shop
 
 ORDERS = "customer_id,date,total\n1,2026-01-31,11.77\n1,2026-01-31,11.77\n2,2026-02-30,5\n"
 MAPPED = ("--user-id", "customer_id", "--occurred-at", "date", "--event-type", "order_placed")
@@ -58,7 +59,15 @@ def test_a_file_without_fault_exits_0(segops: Segops, tenant: str, tmp_path: Pat
     answer = segops("ingest", tenant, path)
 
     assert answer.exit_code == 0
-    assert f"Next: segops compute {tenant}" in answer.err
+    assert answer.err == f"Next: segops segments apply {tenant} DIR_OR_FILE\n"
+
+
+def test_with_segments_the_next_step_is_to_compute(segops: Segops, shop: Shop, tmp_path: Path) -> None:
+    shop.define("buyers", ORDERED)
+    path = tmp_path / "events.jsonl"
+    path.write_text('{"user_id":"u","event_type":"a","occurred_at":"2026-01-31"}\n')
+
+    assert segops("ingest", shop.slug, path).err == f"Next: segops compute {shop.slug}\n"
 
 
 def test_json_tells_scripts_the_same(segops: Segops, tenant: str, orders: Path) -> None:

@@ -49,7 +49,9 @@ def test_pages_in_json_follow_by_next_after(segops: Segops, shop: Shop) -> None:
 
     assert first == {
         "tenant": shop.slug,
-        "segment": "buyers",
+        "segment_id": 1,
+        "slug": "buyers",
+        "status": "active",
         "count": 3,
         "members": [{"user_id": "a", "computed_at": at}, {"user_id": "b", "computed_at": at}],
         "next_after": "b",
@@ -75,6 +77,17 @@ def test_nobody_is_said_apart_from_not_computed(segops: Segops, shop: Shop) -> N
     assert after.err == "Segment buyers has no members.\n"
     assert before.out == after.out == ""
     assert segops("members", shop.slug, "buyers", "--json").json["members"] == []
+
+
+def test_members_of_an_archived_segment_are_shown_with_a_word(segops: Segops, shop: Shop) -> None:
+    at = buyers(segops, shop, "ann")
+    shop.catalog.archive_segment(shop.slug, "buyers")
+
+    answer = segops("members", shop.slug, "buyers")
+
+    assert (answer.exit_code, answer.out) == (0, f"ann\t{at}\n")
+    assert answer.err == f"Segment buyers is archived: these are the members of its last computation, {at}.\n"
+    assert segops("members", shop.slug, "buyers", "--json").json["status"] == "archived"
 
 
 def test_wrong_use_is_refused(segops: Segops, shop: Shop) -> None:
