@@ -42,7 +42,7 @@ PRIMARY KEY user_id
 SETTINGS optimize_for_bulk_insert = 0"""
 
 _FILL = f"""INSERT INTO {_BUILDING} (user_id, segment_ids, entered_at, version)
-SELECT user_id, groupArray(segment_id), groupArray(computed_at), max(version)
+SELECT user_id, groupArray(segment_id), groupArray(computed_at), {{membership_version:UInt64}}
 FROM segment_memberships FINAL
 WHERE cityHash64(user_id) % {{buckets:UInt64}} = {{bucket:UInt64}}
 GROUP BY user_id"""
@@ -77,6 +77,9 @@ SETTINGS join_algorithm = 'direct,hash'"""
 _TABLES = f"""SELECT name, ifNull(total_rows, 0) FROM system.tables
 WHERE database = {{database:String}} AND name IN ('segment_memberships', '{TABLE}')"""
 
+# Some builds of ClickHouse leave it out. Checks are right without it, and slower.
+_ENGINE = "SELECT 1 FROM system.table_engines WHERE name = 'EmbeddedRocksDB'"
+
 _ONE = f"""SELECT indexOf(segment_ids, {{segment_id:UInt64}}) AS place, entered_at[place]
 FROM {TABLE} WHERE user_id = {{user_id:String}}"""
 _ONE_BY_SEGMENT = """SELECT 1, computed_at FROM segment_memberships FINAL
@@ -103,7 +106,7 @@ def update_lookup(session: ComputeSession, changes: Mapping[int, tuple[int, int]
     rows = dict(session.rows(_TABLES, {"database": session.warehouse.database}))
     if TABLE in rows:
         _collect(session, _UPDATE, sum(map(sum, changes.values())), {"segment_ids": sorted(changes)})
-    elif rows["segment_memberships"] >= TABLE_FROM_ROWS:
+    elif rows["segment_memberships"] >= TABLE_FROM_ROWS and session.rows(_ENGINE):
         _build(session, rows["segment_memberships"])
 
 
