@@ -1,18 +1,24 @@
-"""Do the stored members follow from the definitions? A sample of users, evaluated anew at the committed instant."""
+"""Do the stored members follow from the definitions? Users evaluated anew at the committed instant.
+
+Of a segment with few members all users are looked at, since hardly any member of it would be in a sample.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.records import CommittedSegment, Segment
+from segops_orchestration.compiler.parameters import instant_text
 from segops_orchestration.compiler.segment import compile_members
 from segops_orchestration.compiler.source import ONE_BUCKET
+from segops_orchestration.compute.buckets import first_buckets, in_buckets
 from segops_orchestration.compute.compute import read_watermark
 from segops_orchestration.compute.lease import HeldLease
-from segops_orchestration.compute.plan import Resolver
+from segops_orchestration.compute.plan import Resolver, Watermark, full_reason
 from segops_orchestration.compute.recovery import recover
 from segops_orchestration.compute.session import ComputeSession
 from segops_orchestration.dsl.parse import parse_definition
@@ -35,7 +41,12 @@ FROM (
     WHERE segment_id = {{segment_id:UInt64}} AND {sample}
   )
   GROUP BY user_id
-)"""
+)
+WHERE user_id NOT IN ({drifted})"""
+
+# Whom a computation of that time did not know yet: see candidates.Arrived.
+_DRIFTED = """SELECT user_id FROM arrivals
+WHERE (_block_number > {since_block:UInt64} OR ingested_at > {since_at:DateTime64(3, 'UTC')})"""
 
 
 @dataclass(frozen=True)
@@ -44,12 +55,16 @@ class SegmentVerification:
 
     Attributes:
         skipped: why it could not be judged; empty when it was.
+        users: how many users were looked at, ``drifted`` ones included: those of whom events have arrived since the
+            computation, so that the stored answer may rightly differ. They are not judged.
         missing: users who should be members and are not; ``surplus``: members who should not be.
         examples: some of these users.
     """
 
     slug: str
     skipped: str = ""
+    users: int = 0
+    drifted: int = 0
     missing: int = 0
     surplus: int = 0
     examples: tuple[str, ...] = ()
@@ -62,13 +77,19 @@ class SegmentVerification:
 
 @dataclass(frozen=True)
 class Verification:
-    """A tenant's verification: users whose ``cityHash64(user_id) % buckets`` is ``bucket`` were looked at."""
+    """A tenant's verification.
+
+    Attributes:
+        users: the size of the sample: users whose ``cityHash64(user_id) % buckets`` is ``bucket``.
+        behind: the time since the instant of the oldest members; None when nothing is computed.
+    """
 
     tenant: str
     users: int
     bucket: int
     buckets: int
     segments: tuple[SegmentVerification, ...]
+    behind: timedelta | None = None
 
     @property
     def mismatches(self) -> tuple[SegmentVerification, ...]:
@@ -87,8 +108,9 @@ def verify(
 ) -> Verification:
     """Evaluate every active segment for about ``sample_users`` users, and compare with the stored members.
 
-    Judged is only what must agree: segments of which no event has arrived, no definition changed and no referenced
-    segment moved since they were computed. The tenant's lease is held meanwhile.
+    Of segments that have no more members than that, all users are looked at. Judged is only what must agree: users of
+    whom no event has arrived, in segments whose definition is the same and whose referenced segments have not moved
+    since they were computed. The tenant's lease is held meanwhile.
 
     Args:
         bucket: which part of the users to look at; a random one by default.
@@ -108,20 +130,18 @@ def verify(
             )
         recover(catalog, database, held.lease)
         sample = _Sample.of(database, sample_users, bucket)
-        block = read_watermark(database).block
+        watermark = read_watermark(database)
         resolver = Resolver(tenant, segments)
         committed = catalog.committed_state(tenant)
-        return Verification(
-            tenant,
-            sample.users,
-            sample.bucket,
-            sample.buckets,
-            tuple(_verify(database, one, resolver, committed, block, sample) for one in segments),
-        )
+        verified = tuple(_verify(database, one, resolver, committed, watermark, sample) for one in segments)
+    oldest = min(committed[one.id].at for one in segments if one.id in committed)
+    return Verification(tenant, sample.users, sample.bucket, sample.buckets, verified, watermark.at - oldest)
 
 
 @dataclass(frozen=True)
 class _Sample:
+    most: int
+    all_users: int
     users: int
     bucket: int
     buckets: int
@@ -135,7 +155,7 @@ class _Sample:
         ((users,),) = warehouse.query(
             f"SELECT uniqExact(user_id) FROM users WHERE {ONE_BUCKET.user_filters[0]}", parameters
         ).result_rows
-        return cls(int(users), chosen, buckets)
+        return cls(sample_users, int(total), int(users), chosen, buckets)
 
 
 def _verify(
@@ -143,39 +163,64 @@ def _verify(
     segment: Segment,
     resolver: Resolver,
     committed: Mapping[int, CommittedSegment],
-    block: int,
+    watermark: Watermark,
     sample: _Sample,
 ) -> SegmentVerification:
     definition = parse_definition(segment.definition)
     references = [resolver.id(key) for key in referenced_segments(definition)]
-    skipped = _skip_reason(segment, references, committed, block)
+    skipped = _skip_reason(segment, references, committed, watermark)
     if skipped:
         return SegmentVerification(segment.slug, skipped)
     state = committed[segment.id]
-    query = compile_members(definition, ONE_BUCKET, resolver.id)
     session = ComputeSession(warehouse, state.computation_id, 0, state.at, run_id=None)
-    sql = _COMPARE.format(members=query.sql, sample=" AND ".join(ONE_BUCKET.user_filters), examples=_EXAMPLES)
-    ((missing, surplus, examples),) = session.rows(
-        sql,
-        {
+    query = compile_members(definition, ONE_BUCKET, resolver.id)
+    of_bucket = " AND ".join(ONE_BUCKET.user_filters)
+    drifted = f"{_DRIFTED}\n  AND {of_bucket}"
+    compare = _COMPARE.format(members=query.sql, sample=of_bucket, drifted=drifted, examples=_EXAMPLES)
+    found: list[tuple[int, int, int, list[str]]] = []
+
+    def look(bucket: int, buckets: int) -> int:
+        bound = {
             **query.parameters,
             "segment_id": segment.id,
-            "bucket": sample.bucket,
-            "buckets": sample.buckets,
-        },
+            "bucket": bucket,
+            "buckets": buckets,
+            "since_block": state.watermark_block,
+            "since_at": instant_text(state.watermark_at or state.at),
+        }
+        ((missing, surplus, examples),) = session.rows(compare, bound)
+        ((left_out,),) = session.rows(f"SELECT uniqExact(user_id) FROM ({drifted})", bound)
+        found.append((int(left_out), int(missing), int(surplus), examples))
+        return 0
+
+    everyone = state.members <= sample.most
+    if everyone:
+        buckets = first_buckets(session, sample.all_users, [definition])
+        in_buckets(f"segment {segment.slug}", buckets, look, lambda bucket, of: None)
+    else:
+        look(sample.bucket, sample.buckets)
+    return SegmentVerification(
+        segment.slug,
+        users=sample.all_users if everyone else sample.users,
+        drifted=sum(one[0] for one in found),
+        missing=sum(one[1] for one in found),
+        surplus=sum(one[2] for one in found),
+        examples=tuple(sorted(user for one in found for user in one[3])[:_EXAMPLES]),
     )
-    return SegmentVerification(segment.slug, "", int(missing), int(surplus), tuple(examples))
 
 
-def _skip_reason(segment: Segment, references: list[int], committed: Mapping[int, CommittedSegment], block: int) -> str:
-    """Why stored members may rightly differ from an evaluation now; empty when they may not."""
+def _skip_reason(
+    segment: Segment, references: list[int], committed: Mapping[int, CommittedSegment], watermark: Watermark
+) -> str:
+    """Why stored members may rightly differ from an evaluation now, whoever it is; empty when they may not."""
     state = committed.get(segment.id)
     if state is None:
         return "never computed"
     if state.segment_version != segment.version:
         return "its definition was edited since"
-    if state.watermark_block != block:
-        return "events have arrived since"
+    reason = full_reason(segment, state, state.at, watermark)
+    if reason:
+        return reason
     if any(one not in committed or committed[one].at != state.at for one in references):
         return "a segment that it refers to was computed at another instant"
     return ""

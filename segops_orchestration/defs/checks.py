@@ -10,6 +10,7 @@ from segops_orchestration.compute.verify import Verification, verify
 from segops_orchestration.defs.in_flight import tenants_of_run
 from segops_orchestration.defs.memberships import segment_memberships
 from segops_orchestration.defs.metadata import markdown_table
+from segops_orchestration.defs.partitions import segment_key
 from segops_orchestration.defs.resources import SegOpsResource
 from segops_orchestration.defs.waiting import read_arrivals, waiting_tenants
 from segops_orchestration.errors import SegOpsError
@@ -61,8 +62,11 @@ def _has_waited(segops: SegOpsResource, tenant: str, now: datetime) -> bool:
 @dg.asset_check(
     asset=segment_memberships,
     description=(
-        "Evaluates a random sample of about 1,000 users anew for every segment of some tenants, at the instant of "
-        "the last computation, and compares with the stored members. Segments with newer arrivals are left out."
+        "Evaluates a random sample of about 1,000 users anew for every segment of some tenants (all users, where a "
+        "segment has fewer members than that), at the instant of the last computation, and compares with the stored members. "
+        "Users of whom events have arrived since are drift, not errors: they are counted and left to the next "
+        "computation. To repair a segment that is wrong, materialize its partition `tenant/segment` of the asset "
+        "`segments`, or the tenant's partition of `segment_memberships`: both recompute in full."
     ),
 )
 def delta_equals_full(context: dg.AssetCheckExecutionContext, segops: SegOpsResource) -> dg.AssetCheckResult:
@@ -110,12 +114,17 @@ def _outcome(verified: list[Verification], unverified: list[tuple[str, str]]) ->
         "tenants_verified": len(verified),
         "segments_verified": len(judged),
         "users_sampled": sum(one.users for one in verified),
+        "users_drifted": sum(max((segment.drifted for segment in one.segments), default=0) for one in verified),
         "segments_skipped": len(skipped),
         "segments_wrong": len(wrong),
     }
     if wrong:
         columns = ("tenant", "segment", "missing", "surplus", "such as")
         metadata["wrong"] = dg.MetadataValue.md(markdown_table(columns, wrong))
+        metadata["repair"] = dg.MetadataValue.md(_repair([segment_key(tenant, slug) for tenant, slug, *_ in wrong]))
+    if judged:
+        columns = ("tenant", "segment", "users looked at", "users with newer events", "seconds behind")
+        metadata["drift"] = dg.MetadataValue.md(markdown_table(columns, _drift(verified)))
     if skipped:
         metadata["skipped"] = dg.MetadataValue.md(markdown_table(("tenant", "segment", "why"), skipped))
     return dg.AssetCheckResult(
@@ -123,4 +132,30 @@ def _outcome(verified: list[Verification], unverified: list[tuple[str, str]]) ->
         severity=dg.AssetCheckSeverity.ERROR,
         description=", ".join(f"{tenant}/{slug}" for tenant, slug, *_ in wrong),
         metadata=metadata,
+    )
+
+
+def _drift(verified: list[Verification]) -> list[tuple[object, ...]]:
+    """How far the stored members are behind: rightly so, until the next computation."""
+    return [
+        (
+            one.tenant,
+            segment.slug,
+            segment.users,
+            segment.drifted,
+            round(one.behind.total_seconds()) if one.behind else "",
+        )
+        for one in verified
+        for segment in one.segments
+        if not segment.skipped
+    ]
+
+
+def _repair(keys: list[str]) -> str:
+    """What to click, or to type."""
+    commands = "\n".join(f"    segops compute {' '.join(key.split('/'))} --mode full" for key in keys)
+    listed = ", ".join(f"`{key}`" for key in keys)
+    return (
+        f"Materialize {listed} of the asset `segments`, as it is: that recomputes the segment in full and records who "
+        f"enters and exits by it. On the command line:\n\n{commands}"
     )

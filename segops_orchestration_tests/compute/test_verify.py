@@ -62,8 +62,8 @@ def test_a_member_that_is_missing_and_one_too_many_are_found(computed: StoryTena
     store(computed, "buyers", "bob", is_deleted=1)
     store(computed, "viewers", "ann", is_deleted=0)
     assert verified(computed).mismatches == (
-        SegmentVerification("buyers", missing=1, examples=("bob",)),
-        SegmentVerification("viewers", surplus=1, examples=("ann",)),
+        SegmentVerification("buyers", users=3, missing=1, examples=("bob",)),
+        SegmentVerification("viewers", users=3, surplus=1, examples=("ann",)),
     )
 
 
@@ -80,12 +80,43 @@ def test_the_evaluation_is_of_the_committed_instant(tenant: StoryTenant) -> None
     bought(tenant, "ann")
     tenant.compute("full", at=datetime.now(UTC) + timedelta(days=2))
     assert tenant.members("recent") == frozenset()
-    assert segment(verified(tenant), "recent") == SegmentVerification("recent")
+    assert segment(verified(tenant), "recent") == SegmentVerification("recent", users=1)
 
 
-def test_a_segment_with_newer_arrivals_is_not_judged(computed: StoryTenant) -> None:
+def test_users_of_whom_events_have_arrived_since_are_not_judged_and_counted_as_drift(computed: StoryTenant) -> None:
+    bought(computed, "cid", "dan")
+    computed.database.command("OPTIMIZE TABLE arrivals FINAL")
+    store(computed, "buyers", "cid", is_deleted=1)
+    assert segment(verified(computed), "buyers") == SegmentVerification("buyers", users=4, drifted=2)
+
+
+def test_other_users_are_judged_though_events_keep_arriving(computed: StoryTenant) -> None:
     bought(computed, "dan")
-    assert segment(verified(computed), "buyers").skipped == "events have arrived since"
+    store(computed, "buyers", "bob", is_deleted=1)
+    found = segment(verified(computed), "buyers")
+    assert (found.drifted, found.missing, found.examples) == (1, 1, ("bob",))
+
+
+def test_of_a_segment_with_few_members_all_users_are_looked_at(computed: StoryTenant) -> None:
+    bought(computed, *(f"user {number}" for number in range(20)))
+    computed.compute()
+    store(computed, "viewers", "ann", is_deleted=0)
+    for bucket in range(8):
+        verification = verified(computed, sample_users=3, bucket=bucket)
+        assert verification.users < 23
+        assert segment(verification, "viewers") == SegmentVerification(
+            "viewers", users=23, surplus=1, examples=("ann",)
+        )
+        assert segment(verification, "buyers").users == verification.users
+
+
+def test_how_far_the_members_are_behind_is_told(tenant: StoryTenant) -> None:
+    tenant.define({"buyers": BUYERS})
+    bought(tenant, "ann")
+    tenant.compute(at=datetime.now(UTC) - timedelta(hours=2))
+    behind = verified(tenant).behind
+    assert behind is not None
+    assert timedelta(hours=2) <= behind < timedelta(hours=3)
 
 
 def test_a_segment_that_was_edited_or_never_computed_is_not_judged(computed: StoryTenant) -> None:

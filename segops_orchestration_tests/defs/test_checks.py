@@ -59,14 +59,37 @@ def test_stored_members_that_do_not_are_an_error_that_names_them(
     assert f"| {computed.slug} | viewers | 0 | 1 | ann |" in metadata["wrong"]
 
 
-def test_segments_with_newer_arrivals_are_left_out_and_said_to_be(
-    orchestration: Orchestration, computed: StoryTenant
-) -> None:
+def test_users_with_newer_events_are_drift_and_no_error(orchestration: Orchestration, computed: StoryTenant) -> None:
     happened(computed, "cid")
     evaluation, metadata = outcome(orchestration, "delta_equals_full")
     assert evaluation.passed
-    assert (metadata["segments_verified"], metadata["segments_skipped"]) == (0, 2)
-    assert "events have arrived since" in metadata["skipped"]
+    assert (metadata["segments_verified"], metadata["segments_skipped"], metadata["users_drifted"]) == (2, 0, 1)
+    assert f"| {computed.slug} | buyers | 3 | 1 |" in metadata["drift"]
+
+
+def test_segments_that_were_edited_are_left_out_and_said_to_be(
+    orchestration: Orchestration, computed: StoryTenant
+) -> None:
+    computed.define({"viewers": BUYERS})
+    evaluation, metadata = outcome(orchestration, "delta_equals_full")
+    assert evaluation.passed
+    assert (metadata["segments_verified"], metadata["segments_skipped"]) == (1, 1)
+    assert "its definition was edited since" in metadata["skipped"]
+
+
+@pytest.mark.parametrize("asset", ["segments", "segment_memberships"])
+def test_materializing_the_partition_repairs_what_was_wrong(
+    asset: str, orchestration: Orchestration, computed: StoryTenant
+) -> None:
+    plant_a_member(computed, "viewers", "ann")
+    evaluation, metadata = outcome(orchestration, "delta_equals_full")
+    assert not evaluation.passed
+    assert f"`{computed.slug}/viewers`" in metadata["repair"]
+
+    orchestration.materialize(asset, f"{computed.slug}/viewers" if asset == "segments" else computed.slug)
+
+    assert computed.members("viewers") == frozenset()
+    assert outcome(orchestration, "delta_equals_full")[0].passed
 
 
 def test_a_tenant_that_is_being_computed_is_left_out(
