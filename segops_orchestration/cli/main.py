@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "members": "List the members of a segment, now or at an earlier instant.",
     "changes": "List who entered and left, computation by computation.",
     "check": "Say whether a user is in a segment, or list a user's segments.",
+    "explain": "Say why a user is in a segment or not, and until when.",
     "status": "Show what each segment of a tenant holds and when it was computed.",
     "export": "Write members to CSV or Parquet files.",
     "warehouse": "Start, stop and inspect the embedded ClickHouse.",

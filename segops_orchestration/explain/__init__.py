@@ -1,0 +1,1 @@
+"""Why a user is in a segment or not, and when that changes if nothing more happens."""
