@@ -63,9 +63,9 @@ def _has_waited(segops: SegOpsResource, tenant: str, now: datetime) -> bool:
     asset=segment_memberships,
     description=(
         "Evaluates a random sample of about 1,000 users anew for every segment of some tenants (all users, where a "
-        "segment has fewer members than that), at the instant of the last computation, and compares with the stored members. "
-        "Users of whom events have arrived since are drift, not errors: they are counted and left to the next "
-        "computation. To repair a segment that is wrong, materialize its partition `tenant/segment` of the asset "
+        "segment has fewer members than that), at the instant of the last computation, and compares with the stored "
+        "members. Users of whom events have arrived since are drift, not errors: they are counted and left to the "
+        "next computation. To repair a segment that is wrong, materialize its partition `tenant/segment` of the asset "
         "`segments`, or the tenant's partition of `segment_memberships`: both recompute in full."
     ),
 )

@@ -8,6 +8,7 @@ of a call to the warehouse or the catalogue, or of a write to an exported file.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -24,7 +25,7 @@ import pytest
 
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.records import Mode
-from segops_orchestration.compute import apply
+from segops_orchestration.compute import apply, lookup
 from segops_orchestration.compute import compute as engine
 from segops_orchestration.exports.export import export_segment
 from segops_orchestration.exports.whole_file import WholeFile
@@ -146,6 +147,7 @@ class _Steps:
 
 def _compute(order: Order, settings: Settings, slug: str, exports: Path) -> int:
     """What a forked process does; returns the number of steps."""
+    pytest.MonkeyPatch().setattr(lookup, "TABLE_FROM_ROWS", 1)
     pytest.MonkeyPatch().setattr(apply, "MOST_ROWS_IN_A_BLOCK", order.rows_in_a_block)
     pytest.MonkeyPatch().setattr(engine, "first_buckets", lambda *_: order.buckets)
     steps = _Steps(order, settings)
@@ -188,6 +190,7 @@ def _say(line: str) -> None:
 
 def _main(home: str, database_url: str, slug: str, exports: str) -> None:
     settings = Settings(Path(home), None, database_url)
+    logging.disable()  # The driver's words about a server that was killed.
     # What a process imports on first use would be imported after every fork.
     import clickhouse_connect  # noqa: F401
 
