@@ -1,6 +1,7 @@
 """Every property test of the vocabulary against every value of it: one tenant, one computation.
 
-The tests beyond the public ones are also asked as filters of events (``where``). Generated histories are about time, arrival and order; they meet only a few values each. The grid meets all.
+Generated histories are about time, arrival and order; they meet only a few values each. The grid meets all. The tests
+beyond the public ones, and some of these, are also asked as filters of events (``where``).
 
     events, definitions = grid_events(), grid_definitions()
     expected = members_of_all(definitions, events, AT)

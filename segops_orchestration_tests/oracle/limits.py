@@ -12,27 +12,29 @@ from typing import Any
 
 from segops_orchestration_tests.oracle.evaluate import IDENTIFICATION
 from segops_orchestration_tests.oracle.values import DAY_MS, Json, date_ms, parsed, shifted
+from segops_orchestration_tests.oracle.vocabulary import CALENDAR_UNITS
 
 Document = Mapping[str, Any]
-
-_CALENDAR_UNITS = frozenset({"month", "year"})
 
 
 @dataclass(frozen=True)
 class TimeLimit:
     """An instant of one of ``event_types`` (None: a date in a payload) matters anew when T passes it by so much.
 
-    ``direction`` -1 is about the instant ``amount`` units before T, +1 about the one after it.
+    ``direction`` -1 is about the instant ``amount`` units before T, +1 about the one after it. ``inclusive``: at the
+    limit itself nothing has changed yet.
     """
 
     event_types: frozenset[str] | None
     amount: float = 0
     unit: str = "second"
     direction: int = -1
+    inclusive: bool = False
 
     def reached(self, instant_ms: int) -> tuple[int, ...]:
         """The values of T, as milliseconds, from which on ``instant_ms`` lies on the other side of the limit."""
-        return crossings(instant_ms, self.amount, self.unit, self.direction)
+        found = crossings(instant_ms, self.amount, self.unit, self.direction)
+        return tuple(at + self.inclusive for at in found)
 
 
 @lru_cache(maxsize=65536)
@@ -43,7 +45,7 @@ def crossings(instant_ms: int, amount: float, unit: str, direction: int) -> tupl
     noon; a month before the first moment of 29 March is 28 February, midnight.
     """
     around = shifted(instant_ms, amount, unit, -direction)
-    if unit not in _CALENDAR_UNITS:
+    if unit not in CALENDAR_UNITS:
         return (around,)
     midnight = around - around % DAY_MS
     days = range(midnight - 4 * DAY_MS, midnight + 5 * DAY_MS, DAY_MS)
@@ -70,7 +72,7 @@ def _limits(document: Document) -> Iterator[TimeLimit]:
     yield from _date_limits(document)
     types = event_types_of(document)
     if document["type"] == "recency":
-        yield TimeLimit(types, document["window_days"], "day")
+        yield TimeLimit(types, document["window_days"], "day", inclusive=document["operator"] == "gt")
         if document["operator"] == "eq":
             yield TimeLimit(types, document["window_days"] + 1, "day")
         return

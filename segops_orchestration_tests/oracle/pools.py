@@ -90,6 +90,8 @@ def _thresholds(events: Sequence[Mapping[str, Any]], some_type: str, *, every_me
         if every_metric or metric in PUBLIC_METRICS
     }
     ranked = sorted(kept, key=lambda asked: (abs(asked[2]), asked))
+    # The public metrics have worlds of their own, so here the others come twice.
+    ranked += [asked for asked in ranked if asked[1] not in PUBLIC_METRICS]
     return [(kind, metric, float(amount)) for kind, metric, amount in ranked if abs(amount) < _LARGEST_THRESHOLD]
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from segops_orchestration_tests.oracle import evaluate
+from segops_orchestration_tests.oracle import evaluate, values
 from segops_orchestration_tests.oracle.evaluate import Event, Person
 from segops_orchestration_tests.oracle.histories import (
     Compute,
@@ -21,10 +22,11 @@ from segops_orchestration_tests.oracle.histories import (
     histories,
     replay,
 )
-from segops_orchestration_tests.oracle.values import COMPARISONS, Condition, number, present, satisfies
+from segops_orchestration_tests.oracle.limits import event_types_of
+from segops_orchestration_tests.oracle.values import COMPARISONS, DAY_MS, Condition, number, present, satisfies
 
 FEW = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-MOST_TRIED = 300
+MOST_TRIED = 700
 
 
 @FEW
@@ -126,25 +128,25 @@ def _limit_is_older(condition: Condition, person: Person, at: int) -> bool:
 
 
 def _nothing_amounts_to_zero(condition: Condition, person: Person, at: int) -> bool:
-    values = [v for e in evaluate.matching(condition, person, at) for v in _numbers(e, condition)]
+    amounts = [v for e in evaluate.matching(condition, person, at) for v in _numbers(e, condition)]
     compare = COMPARISONS[condition["operator"]]
-    return LEAVES["monetary"](condition, person, at) if values else compare(0, condition["value"])
+    return LEAVES["monetary"](condition, person, at) if amounts else compare(0, condition["value"])
 
 
 def _binary_sums(condition: Condition, person: Person, at: int) -> bool:
-    values = [float(v) for e in evaluate.matching(condition, person, at) for v in _numbers(e, condition)]
-    if not values or condition["metric"] == "max":
+    amounts = [float(v) for e in evaluate.matching(condition, person, at) for v in _numbers(e, condition)]
+    if not amounts or condition["metric"] not in ("sum", "avg"):
         return LEAVES["monetary"](condition, person, at)
     total = 0.0
-    for value in values:
-        total += value
-    found = total if condition["metric"] == "sum" else total / len(values)
+    for amount in amounts:
+        total += amount
+    found = total if condition["metric"] == "sum" else total / len(amounts)
     return COMPARISONS[condition["operator"]](found, condition["value"])
 
 
 def _numbers(event: Event, condition: Condition) -> list[Any]:
     found = [number(value) for value in present(event.properties, condition["property"])]
-    return [value for value in found if value is not None]
+    return [amount for amount in found if amount is not None]
 
 
 def _strict_is_ignored(condition: Condition, person: Person, at: int) -> bool:
@@ -152,11 +154,72 @@ def _strict_is_ignored(condition: Condition, person: Person, at: int) -> bool:
 
 
 def _strict_sees_its_types_only(condition: Condition, person: Person, at: int) -> bool:
-    seen = [event for event in person if event.event_type in condition["events"]]
-    return LEAVES["event_sequence"](condition, seen, at)
+    types = event_types_of(condition)
+    return LEAVES["event_sequence"](condition, [event for event in person if event.event_type in types], at)
+
+
+def _where_is_ignored(event: Event, wanted: Condition, at: int) -> bool:
+    return bool(event.event_type == wanted["event_type"])
+
+
+def _one_of_where_is_enough(event: Event, wanted: Condition, at: int) -> bool:
+    parts = () if wanted.get("operator") == "has_element" else wanted.get("where") or ()
+    holds = [satisfies(event.properties, part, at) for part in parts]
+    return event.event_type == wanted["event_type"] and (not holds or any(holds))
+
+
+def _months_of_thirty_days(instant_ms: int, amount: Any, unit: str, direction: int) -> int:
+    days = {"month": 30, "year": 365}.get(unit)
+    return shifted(instant_ms, amount * (days or 1), "day" if days else unit, direction)
+
+
+def _short_months_spill_over(instant_ms: int, amount: Any, unit: str, direction: int) -> int:
+    """31 January and a month is 3 March."""
+    if unit not in ("month", "year"):
+        return shifted(instant_ms, amount, unit, direction)
+    day = datetime.fromtimestamp(instant_ms / 1000, UTC).day
+    return shifted(instant_ms - (day - 1) * DAY_MS, amount, unit, direction) + (day - 1) * DAY_MS
+
+
+def _within_is_ignored(condition: Condition, first: Event, last: Event) -> bool:
+    return True
+
+
+def _within_excludes_its_limit(condition: Condition, first: Event, last: Event) -> bool:
+    within = condition.get("within")
+    if within is None:
+        return True
+    limit: int = shifted(first.occurred_ms, within["last"], within["unit"], +1)
+    return last.occurred_ms < limit
+
+
+def _any_event_may_be_the_first(condition: Condition, person: Person, at: int) -> bool:
+    return bool(evaluate.matching(condition, person, at))
+
+
+def _one_period_more(condition: Condition, person: Person, at: int) -> bool:
+    return LEAVES["regularity"]({**condition, "periods": condition["periods"] + 1}, person, at)
+
+
+def _older_edges_are_inside(condition: Condition, person: Person, at: int) -> bool:
+    return LEAVES["regularity"](condition, person, at - 1)
+
+
+def _held_since_the_latest_identification(condition: Condition, person: Person, at: int) -> bool:
+    identified = [event for event in person if event.event_type == evaluate.IDENTIFICATION]
+    return LEAVES["property_held"](condition, identified[-1:], at)
+
+
+def _lower_median(amounts: list[Any]) -> Any:
+    return sorted(amounts)[(len(amounts) - 1) // 2]
+
+
+def _relative_dates_include_both_ends(value: Any, at: int, low: int | None, high: int | None) -> bool:
+    return _relative(value, at, None if low is None else low - 1, high)
 
 
 distinct, bounds, LEAVES = evaluate.distinct, evaluate.bounds, dict(evaluate.LEAVES)
+shifted, _relative = values.shifted, values._relative
 
 MISTAKES: dict[str, Callable[..., Any]] = {
     "distinct: the last delivery wins": _last_delivery_wins,
@@ -173,6 +236,18 @@ MISTAKES: dict[str, Callable[..., Any]] = {
     "monetary: sums in binary": _binary_sums,
     "event_sequence: strict is ignored": _strict_is_ignored,
     "event_sequence: strict sees its own types only": _strict_sees_its_types_only,
+    "is_match: where is ignored": _where_is_ignored,
+    "is_match: one of where is enough": _one_of_where_is_enough,
+    "shifted: months of thirty days": _months_of_thirty_days,
+    "shifted: short months spill over": _short_months_spill_over,
+    "_near_enough: within is ignored": _within_is_ignored,
+    "_near_enough: within excludes its limit": _within_excludes_its_limit,
+    "first_event: any event may be the first": _any_event_may_be_the_first,
+    "regularity: one period more": _one_period_more,
+    "regularity: older edges are inside": _older_edges_are_inside,
+    "property_held: since the latest identification": _held_since_the_latest_identification,
+    "median: the lower of two": _lower_median,
+    "_relative: dates include both ends": _relative_dates_include_both_ends,
 }
 
 
@@ -192,10 +267,12 @@ def test_histories_find_a_mistake_in_an_evaluator(
     mistake: str, expected: list[tuple[History, list[Compute]]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = mistake.partition(":")[0]
-    if place in LEAVES:
-        monkeypatch.setattr(evaluate, "LEAVES", {**LEAVES, place: MISTAKES[mistake]})
-    else:
-        monkeypatch.setattr(evaluate, place, MISTAKES[mistake])
+    for module, table in ((evaluate, "LEAVES"), (evaluate, "AGGREGATES"), (values, "POSITIVE")):
+        if place in getattr(module, table):
+            monkeypatch.setattr(module, table, {**getattr(module, table), place: MISTAKES[mistake]})
+    for module in (evaluate, values):
+        if hasattr(module, place):
+            monkeypatch.setattr(module, place, MISTAKES[mistake])
     assert any(_computations(history) != right for history, right in expected)
 
 

@@ -19,8 +19,10 @@ from segops_orchestration_tests.oracle.limits import TimeLimit, dates_in, time_l
 from segops_orchestration_tests.oracle.pools import Extensions, Pools
 from segops_orchestration_tests.oracle.values import DAY_MS, EPOCH, milliseconds, shifted
 from segops_orchestration_tests.oracle.vocabulary import (
+    CALENDAR_UNITS,
     DURATIONS,
     EVENT_TYPES,
+    EXACT_UNITS,
     EXTENDED_TESTS,
     SLUGS,
     START,
@@ -38,10 +40,12 @@ HOUR_MS = 3_600_000
 START_MS = milliseconds(START)
 _EDGE = (0, -1, 1)
 _DELIVERIES = ("new",) * 7 + ("again", "changed", "moved")
+_EXTENDED_DELIVERIES = (*_DELIVERIES, "later", "later")
 # Distinct modulo 1,000, so that no two batches are received at the same instant.
 _SKEWS_MS = (0, 0, 0, 0, -1_300, -2_700)
 # How far one step of the clock may go: seldom so far that leap days and years are within reach.
-_FARTHEST_DAYS = (40, 40, 40, 40, 120, 400, 800)
+_FARTHEST_DAYS = (40, 40, 40, 120, 400)
+_FARTHEST_DAYS_BY_CALENDAR = (120, 120, 400, 800)
 
 
 def _since_start(*texts: str) -> tuple[int, ...]:
@@ -88,7 +92,7 @@ class World:
         met = [test for key, text in pieces for test in tests_met_by(key, text, extended)]
         asked = [test for key in dict(pieces) for test in tests_of(key, extended)]
         beyond = [test for test in asked if test in EXTENDED_TESTS]
-        groups = [met, asked, beyond] if asked else []
+        groups = [met, asked, beyond, beyond] if asked else []
         return Pools.of(self.events, self.event_types, self.windows, groups, self.extensions)
 
 
@@ -104,13 +108,19 @@ def draw_world(random: Random, prefix: str = "", extended: bool | None = None) -
     ``extended`` says whether its definitions use the extensions of the language; None leaves it to chance.
     """
     with_extensions = random.choice((False, True, True)) if extended is None else extended
+    by_calendar = with_extensions and random.choice((False, False, True))
     windows = some(random, WINDOW_DAYS, 1, 2)
-    durations = some(random, dict.fromkeys(DURATIONS), 1, 3) if with_extensions else []
+    units = CALENDAR_UNITS if by_calendar else (*CALENDAR_UNITS, *EXACT_UNITS)
+    choices = dict.fromkeys(duration for duration in DURATIONS if duration[1] in units)
+    durations = some(random, choices, 1, 2) if with_extensions else []
     moments = [0, -1, 1, -HOUR_MS, DAY_MS, -DAY_MS]
     moments += [edge - _days(days) for days in windows for edge in _EDGE]
     moments += [_days(days) for days in windows]
     moments += [moment for duration in durations for moment in _moments_of(duration)]
-    chosen = some(random, dict.fromkeys(moments), 2, 8 if with_extensions else 6)
+    chosen = some(random, dict.fromkeys(moments), 2, 6)
+    if by_calendar:
+        chosen += some(random, (moment for moment in _CALENDAR_MOMENTS if moment not in chosen), 1, 3)
+    farthest = _FARTHEST_DAYS_BY_CALENDAR if by_calendar else _FARTHEST_DAYS
     others = [name for name in EVENT_TYPES if name != IDENTIFICATION]
     keys = ["total", *_other_keys(random, with_extensions)]
     world = World(
@@ -122,7 +132,7 @@ def draw_world(random: Random, prefix: str = "", extended: bool | None = None) -
         moments=chosen,
         payloads=[_draw_payload(random, keys) for _ in range(random.choice(range(2, 7)))],
         extensions=Extensions(durations, _instants(chosen)) if with_extensions else None,
-        farthest_ms=(random.choice(_FARTHEST_DAYS) if with_extensions else 40) * DAY_MS,
+        farthest_ms=(random.choice(farthest) if with_extensions else 40) * DAY_MS,
     )
     for _ in range(random.choice(range(1, 5))):
         world.batches.append(draw_batch(random, world))
@@ -134,7 +144,7 @@ def _other_keys(random: Random, extended: bool) -> list[str]:
     keys = [key for key in TEXTS if key != "total" and (extended or key != "items")]
     if not extended:
         return some(random, keys, 1, 2)
-    first = random.choice(("since", "items", "tags", random.choice(keys)))
+    first = random.choice(("since", "since", "items", "tags", random.choice(keys)))
     return [first, *some(random, (key for key in keys if key != first), 0, 1)]
 
 
@@ -147,8 +157,7 @@ def _moments_of(duration: tuple[int, str]) -> list[int]:
     amount, unit = duration
     edge = shifted(START_MS, amount, unit, -1) - START_MS
     twice = shifted(START_MS, 2 * amount, unit, -1) - START_MS
-    around = [edge, edge - 1, edge + 1, twice, twice + 1, -edge]
-    return around + list(_CALENDAR_MOMENTS) if unit in ("month", "year") else around
+    return [edge, edge - 1, edge + 1, twice, twice + 1, -edge]
 
 
 def _instants(moments: Sequence[int]) -> list[str]:
@@ -184,7 +193,7 @@ def draw_batch(random: Random, world: World) -> Step:
             "occurred": random.choice(world.moments),
             "payload": random.choice(texts),
         }
-        delivery = random.choice(_DELIVERIES)
+        delivery = random.choice(_EXTENDED_DELIVERIES if world.extensions else _DELIVERIES)
         if delivery != "new" and world.events:
             event = _repeated(random, world, event, delivery)
         # Two deliveries of one event at one instant have one payload: which would come first is undefined.
@@ -205,6 +214,11 @@ def _repeated(random: Random, world: World, fresh: dict[str, Any], delivery: str
         return dict(earlier)
     if delivery == "changed":
         return {**earlier, "payload": fresh["payload"]}
+    if delivery == "later" and world.extensions:
+        # Two events of a user that lie exactly a duration apart.
+        span = random.choice(world.extensions.durations)
+        occurred = shifted(START_MS + earlier["occurred"], *span, +1) - START_MS
+        return {**fresh, "user_id": earlier["user_id"], "occurred": occurred}
     return {**earlier, "occurred": fresh["occurred"], "payload": fresh["payload"]}
 
 
@@ -236,7 +250,7 @@ def turns(world: World) -> list[int]:
     limits = {limit for found in world.limits.values() for limit in found}
     dates = {date - START_MS for event in world.events for date in dates_in(event["payload"])}
     reached = {turn for limit in limits for turn in _reached(world, limit, dates)}
-    if any(limit.unit in ("month", "year") for limit in limits):
+    if any(limit.unit in CALENDAR_UNITS for limit in limits):
         reached.update(_CALENDAR_TURNS)
     found = {turn + edge for turn in reached.union(world.moments) for edge in _EDGE}
     found |= {world.clock + ms for ms in (1, DAY_MS)}
