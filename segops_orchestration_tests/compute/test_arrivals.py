@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,6 +12,7 @@ from segops_orchestration.catalog.records import Mode
 from segops_orchestration.compute import compute as engine
 from segops_orchestration.compute.plan import Watermark
 from segops_orchestration.warehouse.client import TenantWarehouse
+from segops_orchestration_tests.compute.computing import at_step
 from segops_orchestration_tests.compute.story import T0, T1, days, happened, ordered
 from segops_orchestration_tests.compute.tenant import StoryTenant
 from segops_orchestration_tests.oracle.case import (
@@ -50,6 +52,68 @@ def test_an_insert_that_became_visible_late_is_found_though_it_bears_an_earlier_
 
     assert tenant.compute(at=T1).segments[0].candidates == 1
     assert tenant.members("buyers") == {"ann", "bob"}
+
+
+@MODES
+def test_an_insert_that_becomes_visible_while_a_computation_runs_is_found_by_the_next_delta(
+    mode: Mode, tenant: StoryTenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant.define({"buyers": BUYERS, "idle": all_of(event_count("eq", 0))})
+    tenant.ingest([*ordered("ann"), happened("bob", "page_viewed", T0 - HOUR)])
+    tenant.compute("full", at=T0)
+    with monkeypatch.context() as patch:
+        # The watermark is read, and candidates are not yet looked up.
+        at_step(patch, "planned", lambda: tenant.ingest(ordered("bob", "cid")))
+        tenant.compute(mode, at=T1)
+
+    assert {one.mode for one in tenant.compute(at=T1 + HOUR).segments} == {"delta"}
+    assert tenant.members("buyers") == {"ann", "bob", "cid"}
+    assert tenant.members("idle") == set()
+
+
+def test_of_two_ingesters_whose_clocks_disagree_no_arrival_is_lost(tenant: StoryTenant) -> None:
+    """One is an hour ahead and the other an hour behind; a computation sees each one's insert first in turn."""
+    tenant.define({"buyers": BUYERS})
+    tenant.compute(at=T0)
+    for number, clock in enumerate([HOUR, -HOUR, HOUR, -HOUR], start=1):
+        tenant.ingest(ordered(f"user {number}"), received_later=clock)
+        (segment,) = tenant.compute(at=T0 + number * MINUTE).segments
+        assert (segment.mode, segment.members) == ("delta", number)
+
+    (segment,) = tenant.compute(at=T1).segments
+    assert (segment.candidates, segment.members) == (0, 4)
+
+
+def test_of_two_inserts_with_equal_timestamps_the_one_after_the_computation_is_found(tenant: StoryTenant) -> None:
+    tenant.define({"buyers": BUYERS})
+    first, second = ordered("ann", "bob")
+    assert first.ingested_at == second.ingested_at
+    tenant.ingest([first])
+    tenant.compute(at=T0)
+    tenant.ingest([second])
+
+    assert tenant.compute(at=T1).segments[0].candidates == 1
+    assert tenant.members("buyers") == {"ann", "bob"}
+
+
+def test_two_inserts_that_overlap_in_time_are_both_found_whichever_is_committed_first(tenant: StoryTenant) -> None:
+    """The one that began first takes longer, so it gets the later number, and has the earlier timestamps."""
+    tenant.define({"buyers": BUYERS})
+    tenant.compute(at=T0)
+    slow = (
+        "INSERT INTO events (event_id, user_id, event_type, occurred_at, ingested_at)"
+        " SELECT generateUUIDv4(), 'slow', 'order_placed', now64(3) - INTERVAL 3 HOUR, now64(3)"
+        " FROM numbers(20) WHERE sleepEachRow(0.1) = 0 SETTINGS max_block_size = 1"
+    )
+    with ThreadPoolExecutor(1) as other:
+        began_first = other.submit(tenant.database.command, slow)
+        tenant.ingest(ordered("quick"))
+        tenant.compute(at=T0 + MINUTE)
+        assert "quick" in tenant.members("buyers")
+        began_first.result()
+
+    tenant.compute(at=T1)
+    assert tenant.members("buyers") == {"quick", "slow"}
 
 
 def test_late_arrivals_are_found_after_the_merges_of_their_table(tenant: StoryTenant) -> None:
