@@ -11,7 +11,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from segops_orchestration.compute.buckets import in_buckets
 from segops_orchestration.compute.session import ComputeSession
@@ -80,12 +79,10 @@ WHERE database = {{database:String}} AND name IN ('segment_memberships', '{TABLE
 # Some builds of ClickHouse leave it out. Checks are right without it, and slower.
 _ENGINE = "SELECT 1 FROM system.table_engines WHERE name = 'EmbeddedRocksDB'"
 
-_ONE = f"""SELECT indexOf(segment_ids, {{segment_id:UInt64}}) AS place, entered_at[place]
-FROM {TABLE} WHERE user_id = {{user_id:String}}"""
-_ONE_BY_SEGMENT = """SELECT 1, computed_at FROM segment_memberships FINAL
+# Asking for one of the row's segments takes longer than reading them all.
+_BY_USER = f"SELECT segment_ids, entered_at FROM {TABLE} WHERE user_id = {{user_id:String}}"
+_ONE_BY_SEGMENT = """SELECT [segment_id], [computed_at] FROM segment_memberships FINAL
 WHERE segment_id = {segment_id:UInt64} AND user_id = {user_id:String}"""
-
-_ALL = f"SELECT segment_ids, entered_at FROM {TABLE} WHERE user_id = {{user_id:String}}"
 _ALL_BY_SEGMENT = """SELECT groupArray(segment_id), groupArray(computed_at) FROM segment_memberships FINAL
 WHERE user_id = {user_id:String}"""
 
@@ -144,8 +141,7 @@ class MembershipLookup:
         Raises:
             WarehouseError: ClickHouse refused or could not be reached.
         """
-        rows = self._ask(_ONE, _ONE_BY_SEGMENT, {"segment_id": segment_id, "user_id": user_id})
-        return next((at for place, at in rows if place), None)
+        return self._ask(_ONE_BY_SEGMENT, {"segment_id": segment_id, "user_id": user_id}).get(segment_id)
 
     def segments_of(self, user_id: str) -> dict[int, datetime]:
         """The segments that the user is in, each with the instant of the computation in which the user entered it.
@@ -153,18 +149,21 @@ class MembershipLookup:
         Raises:
             WarehouseError: ClickHouse refused or could not be reached.
         """
-        rows = self._ask(_ALL, _ALL_BY_SEGMENT, {"user_id": user_id})
-        return {segment_id: at for ids, instants in rows for segment_id, at in zip(ids, instants, strict=True)}
+        return self._ask(_ALL_BY_SEGMENT, {"user_id": user_id})
 
-    def _ask(self, by_user: str, by_segment: str, bound: Mapping[str, object]) -> Any:
+    def _ask(self, by_segment: str, bound: Mapping[str, object]) -> dict[int, datetime]:
         if self._table_is_there():
             try:
-                return self._warehouse.query(by_user, bound).result_rows
+                return self._entries(_BY_USER, {"user_id": bound["user_id"]})
             except WarehouseError:
                 # Somebody may have dropped it, to have it built anew.
                 if self._find_table():
                     raise
-        return self._warehouse.query(by_segment, bound).result_rows
+        return self._entries(by_segment, bound)
+
+    def _entries(self, sql: str, bound: Mapping[str, object]) -> dict[int, datetime]:
+        rows = self._warehouse.query(sql, bound).result_rows
+        return {segment_id: at for ids, instants in rows for segment_id, at in zip(ids, instants, strict=True)}
 
     def _table_is_there(self) -> bool:
         if self._has_table or time.monotonic() < self._look_at:
