@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from segops_orchestration_tests.oracle import evaluate, values
+from segops_orchestration_tests.oracle.conftest import Drawn
 from segops_orchestration_tests.oracle.evaluate import Event, Person
 from segops_orchestration_tests.oracle.histories import (
     Compute,
@@ -26,7 +27,6 @@ from segops_orchestration_tests.oracle.limits import event_types_of
 from segops_orchestration_tests.oracle.values import COMPARISONS, DAY_MS, Condition, number, present, satisfies
 
 FEW = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-MOST_TRIED = 700
 
 
 @FEW
@@ -251,21 +251,12 @@ MISTAKES: dict[str, Callable[..., Any]] = {
 }
 
 
-@pytest.fixture(scope="module")
-def expected() -> list[tuple[History, list[Compute]]]:
-    """Many histories with what the oracle expects."""
-    drawn = [draw_history(Random(seed)) for seed in range(MOST_TRIED)]
-    return [(history, _computations(history)) for history in drawn]
-
-
 def _computations(history: History) -> list[Compute]:
     return [step for step in replay(history) if isinstance(step, Compute)]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_histories_find_a_mistake_in_an_evaluator(
-    mistake: str, expected: list[tuple[History, list[Compute]]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_histories_find_a_mistake_in_an_evaluator(mistake: str, drawn: Drawn, monkeypatch: pytest.MonkeyPatch) -> None:
     place = mistake.partition(":")[0]
     for module, table in ((evaluate, "LEAVES"), (evaluate, "AGGREGATES"), (values, "POSITIVE")):
         if place in getattr(module, table):
@@ -273,13 +264,11 @@ def test_histories_find_a_mistake_in_an_evaluator(
     for module in (evaluate, values):
         if hasattr(module, place):
             monkeypatch.setattr(module, place, MISTAKES[mistake])
-    assert any(_computations(history) != right for history, right in expected)
+    assert any(_computations(history) != right for history, right in drawn)
 
 
-def test_histories_find_a_delta_that_looks_at_new_arrivals_only(
-    expected: list[tuple[History, list[Compute]]],
-) -> None:
-    assert any(_by_arrivals_alone(history) != [c.expected for c in right] for history, right in expected)
+def test_histories_find_a_delta_that_looks_at_new_arrivals_only(drawn: Drawn) -> None:
+    assert any(_by_arrivals_alone(history) != [c.expected for c in right] for history, right in drawn)
 
 
 def _by_arrivals_alone(history: History) -> list[dict[str, frozenset[str]]]:

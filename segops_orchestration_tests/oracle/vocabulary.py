@@ -234,8 +234,14 @@ EXTENDED_TESTS: tuple[Test, ...] = (*_relative_dates(), *_array_steps(), *_eleme
 @lru_cache(maxsize=64)
 def tests_of(key: str, extended: bool) -> tuple[Test, ...]:
     """The tests that ask something of ``key``."""
-    tests = PROPERTY_TESTS + EXTENDED_TESTS if extended else PROPERTY_TESTS
-    return tuple(test for test in tests if steps(test["property"])[0] == key)
+    public = tuple(test for test in PROPERTY_TESTS if steps(test["property"])[0] == key)
+    return public + extended_tests_of(key) if extended else public
+
+
+@lru_cache(maxsize=64)
+def extended_tests_of(key: str) -> tuple[Test, ...]:
+    """Those that are not public."""
+    return tuple(test for test in EXTENDED_TESTS if steps(test["property"])[0] == key)
 
 
 @lru_cache(maxsize=1024)

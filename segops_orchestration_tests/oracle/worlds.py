@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from random import Random
 from typing import Any, TypeVar
 from uuid import UUID
@@ -23,12 +24,12 @@ from segops_orchestration_tests.oracle.vocabulary import (
     DURATIONS,
     EVENT_TYPES,
     EXACT_UNITS,
-    EXTENDED_TESTS,
     SLUGS,
     START,
     TEXTS,
     USERS,
     WINDOW_DAYS,
+    extended_tests_of,
     tests_met_by,
     tests_of,
 )
@@ -86,12 +87,14 @@ class World:
     limits: dict[str, list[TimeLimit]] = field(default_factory=dict)
     clock: int = 0
 
+    @cached_property
     def pools(self) -> Pools:
+        """What its definitions are drawn from, near the events that were drawn before the first definition."""
         extended = self.extensions is not None
         pieces = sorted({piece for payload in self.payloads for piece in payload.items()})
         met = [test for key, text in pieces for test in tests_met_by(key, text, extended)]
         asked = [test for key in dict(pieces) for test in tests_of(key, extended)]
-        beyond = [test for test in asked if test in EXTENDED_TESTS]
+        beyond = [test for key in dict(pieces) for test in extended_tests_of(key)] if extended else []
         groups = [met, asked, beyond, beyond] if asked else []
         return Pools.of(self.events, self.event_types, self.windows, groups, self.extensions)
 
@@ -232,7 +235,7 @@ def _event_id(index: int) -> str:
 
 def draw_define(random: Random, world: World, slug: str, may_refer_to: Sequence[str]) -> Step:
     """A new definition of the segment."""
-    definition = draw_definition(random, world.pools(), may_refer_to)
+    definition = draw_definition(random, world.pools, may_refer_to)
     world.limits[slug] = time_limits(definition)
     return {"do": "define", "slug": slug, "definition": definition}
 
