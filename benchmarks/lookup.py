@@ -391,6 +391,7 @@ def main() -> None:
     parser.add_argument("--only", metavar="TEXT", default="", help="only candidates whose name contains this")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there too")
     arguments = parser.parse_args()
+    lookup.TABLE_FROM_ROWS = 1
     load = [round(value, 1) for value in os.getloadavg()]
     with tempfile.TemporaryDirectory() as folder:
         settings = Settings.from_env({"SEGOPS_HOME": folder})

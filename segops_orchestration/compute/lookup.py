@@ -3,7 +3,7 @@
 ``segment_memberships`` is ordered by segment, and planning a read of a MergeTree table takes longer than the whole
 answer may. So a tenant with many members also has ``memberships_by_user``: one row a user in EmbeddedRocksDB, found by
 its key. A computation brings it up to date before it commits. A tenant with few members does without, because each such
-table costs about 20 ms whenever the warehouse starts. Measured in benchmarks/lookup.py.
+table costs 20 to 50 ms whenever the warehouse starts. Measured in benchmarks/lookup.py.
 """
 
 from __future__ import annotations
