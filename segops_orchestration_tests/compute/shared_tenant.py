@@ -67,6 +67,7 @@ class SharedTenant:
         self.tenant = tenant
         self.clock = 0
         self.received_from = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
+        self.computations = 0
         self.told: list[str] = []
         self.worlds: list[Inhabited] = []
         for number, seed in enumerate(seeds):
@@ -160,6 +161,7 @@ class SharedTenant:
         computed = {segment.slug for segment in result.segments}
         assert computed == (set(self.slugs()) if slugs is None else self.with_references(slugs))
         self.judge(computed)
+        self.computations += sum(not computed.isdisjoint(one.segments) for one in self.worlds)
 
     def may_have_computed(self, slugs: Sequence[str] | None) -> None:
         """A computation died: each segment holds the old answer or the new one, and no mixture."""

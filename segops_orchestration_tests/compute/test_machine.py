@@ -1,14 +1,17 @@
 """Whatever happens to a tenant, in whatever order: every computation leaves the members that the oracle names.
 
-``SEGOPS_HISTORIES`` sets how many histories a run tries, half from a fixed seed and half fresh ones. A history is one
-world: some users, some segments about them, and what happens to both.
+``SEGOPS_HISTORIES`` sets about how many histories a run tries (default 300), half from a fixed seed and half fresh
+ones; with ``--log-cli-level=INFO`` it says how many they were. A history is one world: some users, some segments about
+them, and what happens to both.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, seed
@@ -18,12 +21,14 @@ from hypothesis.stateful import run_state_machine_as_test
 from segops_orchestration.settings import Settings
 from segops_orchestration.warehouse.client import Warehouse
 from segops_orchestration_tests.compute.life import NewLife, lives
-from segops_orchestration_tests.compute.machine import MOST_WORLDS, TenantMachine
+from segops_orchestration_tests.compute.machine import MEAN_WORLDS, TenantMachine
 
-HISTORIES = int(os.environ.get("SEGOPS_HISTORIES", "400"))
+HISTORIES = int(os.environ.get("SEGOPS_HISTORIES", "300"))
+
+log = logging.getLogger(__name__)
 
 bounded = hypothesis_settings(
-    max_examples=max(1, HISTORIES // (MOST_WORLDS + 1)),
+    max_examples=max(1, round(HISTORIES / 2 / MEAN_WORLDS)),
     stateful_step_count=14,
     deadline=None,
     suppress_health_check=list(HealthCheck),
@@ -40,9 +45,12 @@ def new_life(
 
 
 @pytest.fixture
-def machine(new_life: NewLife) -> type[TenantMachine]:
+def machine(new_life: NewLife) -> Iterator[type[TenantMachine]]:
     """The machine, with lives for its tenants; each test its own, since a seed stays with the class."""
-    return type("DrivenTenant", (TenantMachine,), {"new_life": staticmethod(new_life)})
+    made = type("DrivenTenant", (TenantMachine,), {"new_life": staticmethod(new_life)})
+    driven = cast("type[TenantMachine]", made)
+    yield driven
+    log.info("%s histories, %s computations of a world", driven.histories, driven.computations)
 
 
 def test_a_tenant_is_right_whatever_happens_to_it_from_a_fixed_seed(machine: type[TenantMachine]) -> None:
