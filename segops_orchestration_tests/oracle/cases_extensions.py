@@ -177,6 +177,20 @@ WINDOW = (
         ["inside"],
         at=MARCH_END,
     ),
+    *(
+        case(
+            f"window: a month before {at:%d March, %H:%M} is 28 February, {at:%H:%M}",
+            event_count("eq", 1, window=last(1, "month")),
+            [event("noon of 28 February", ORDER, at - datetime(2026, 2, 28, 12, tzinfo=UTC), at=at)],
+            expected,
+            at=at,
+        )
+        # What has left the window can come back: the month before does not always move on with the day.
+        for at, expected in (
+            (datetime(2026, 3, 28, 18, tzinfo=UTC), NOBODY),
+            (datetime(2026, 3, 29, 6, tzinfo=UTC), ["noon of 28 February"]),
+        )
+    ),
     case(
         "window: a year back from a leap day is 28 February",
         event_count("eq", 1, window=last(1, "year")),
