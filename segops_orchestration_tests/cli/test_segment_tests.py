@@ -12,10 +12,21 @@ from segops_orchestration_tests.cli.conftest import Segops
 from segops_orchestration_tests.cli.shop import BIG, ORDERED, member_of
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "segments"
-ANN = {"user_id": "ann", "event_type": "order_placed", "occurred_at": "-1d", "payload": {"total": 600}}
-BOB = {**ANN, "user_id": "bob", "payload": {"total": 5}}
-GOOD = {"name": "spends much", "at": "2026-03-01", "events": [ANN, BOB], "in": ["ann"], "out": ["bob"]}
-BAD = {**GOOD, "in": ["bob"], "out": ["ann"]}
+ANN: dict[str, object] = {
+    "user_id": "ann",
+    "event_type": "order_placed",
+    "occurred_at": "-1d",
+    "payload": {"total": 600},
+}
+BOB: dict[str, object] = {**ANN, "user_id": "bob", "payload": {"total": 5}}
+GOOD: dict[str, object] = {
+    "name": "spends much",
+    "at": "2026-03-01",
+    "events": [ANN, BOB],
+    "in": ["ann"],
+    "out": ["bob"],
+}
+BAD: dict[str, object] = {**GOOD, "in": ["bob"], "out": ["ann"]}
 
 
 def write(directory: Path, slug: str, condition: dict[str, object], *tests: dict[str, object]) -> None:

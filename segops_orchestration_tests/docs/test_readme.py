@@ -16,7 +16,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 def _guide() -> str:
     blocks = re.findall(r"<!-- guide -->\n```bash\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(blocks) == 5
+    assert len(blocks) == 6
     return "\n".join(blocks)
 
 
@@ -44,10 +44,19 @@ def test_the_guide_exports_the_big_spenders(followed: tuple[Path, str]) -> None:
 
 def test_in_the_guide_more_orders_bring_ben_in_by_a_delta_of_one_user(followed: tuple[Path, str]) -> None:
     _, said = followed
-    last = [line.split() for line in said.splitlines() if line.startswith("big-spenders")]
+    computed = said.partition("test passed.")[0]
+    last = [line.split() for line in computed.splitlines() if line.startswith("big-spenders")]
     assert last[-1][:3] == ["big-spenders", "1", "3"]  # status: version 1, three members
     delta = next(words for words in last if words[1] == "delta")
     assert delta[2:6] == ["3", "1", "0", "1"]  # members, entered, exited, candidates
+
+
+def test_in_the_guide_the_edit_passes_its_test_and_the_plan_shows_who_leaves(followed: tuple[Path, str]) -> None:
+    _, said = followed
+    assert "1 test passed." in said
+    plan = said.partition("1 test passed.")[2]
+    assert ["big-spenders", "changed", "3", "1", "0", "2"] in [line.split()[:6] for line in plan.splitlines()]
+    assert "big-spenders: leave ada, ben" in plan
 
 
 def test_every_command_in_the_table_exists() -> None:
