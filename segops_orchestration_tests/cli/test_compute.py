@@ -111,6 +111,13 @@ def test_a_busy_tenant_names_who_computes_it(segops: Segops, shop: Shop) -> None
     )
 
 
+def test_wait_waits_until_a_lease_that_nobody_renews_has_expired(segops: Segops, shop: Shop) -> None:
+    shop.define("buyers", ORDERED)
+    shop.catalog.acquire_lease(shop.slug, "run 1234", ttl_seconds=1)
+
+    assert segops("compute", shop.slug, "--wait", "60").exit_code == 0
+
+
 def test_without_segments_there_is_nothing_to_do_but_a_next_step(segops: Segops, shop: Shop) -> None:
     answer = segops("compute", shop.slug)
 

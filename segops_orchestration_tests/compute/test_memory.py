@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +15,8 @@ from segops_orchestration.compute.candidates import Candidates
 from segops_orchestration.compute.compute import TOO_MANY_CANDIDATES
 from segops_orchestration.compute.session import ComputeSession
 from segops_orchestration.dsl.parse import parse_definition
-from segops_orchestration.errors import QueryMemoryExceeded
+from segops_orchestration.errors import QueryMemoryExceeded, SegOpsError
+from segops_orchestration.settings import Settings
 from segops_orchestration.warehouse.client import TenantWarehouse
 from segops_orchestration_tests.compute.story import T0, T1, ordered
 from segops_orchestration_tests.compute.tenant import StoryTenant
@@ -176,3 +178,18 @@ def test_every_query_of_a_computation_bears_the_limit(tenant: StoryTenant, monke
     engine.compute(tenant.catalog, tenant.warehouse, tenant.slug, at=T0)
 
     assert limits == {500_000_000}
+
+
+def test_the_limit_is_a_setting_and_one_gibibyte_by_default(tmp_path: Path) -> None:
+    home = {"SEGOPS_HOME": str(tmp_path)}
+    assert Settings.from_env(home).max_query_memory == 1 << 30
+    assert Settings.from_env({**home, "SEGOPS_MAX_QUERY_MEMORY": "2.5GiB"}).max_query_memory == 5 << 29
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("much", "'much' is not an amount of memory; write bytes, or a unit"), ("64MiB", "the least is 128MiB")],
+)
+def test_a_limit_that_is_no_amount_or_too_little_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(SegOpsError, match=f"SEGOPS_MAX_QUERY_MEMORY: .*{message}"):
+        Settings.from_env({"SEGOPS_HOME": str(tmp_path), "SEGOPS_MAX_QUERY_MEMORY": text})
