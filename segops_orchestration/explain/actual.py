@@ -33,10 +33,9 @@ from segops_orchestration.dsl.models import (
     UserProperty,
 )
 from segops_orchestration.dsl.property_path import ArrayStep, PathStep, split_path
-from segops_orchestration.explain.history import UserEvents, instant_of
+from segops_orchestration.explain.history import Statement, UserEvents, instant_of, unions
 from segops_orchestration.explain.sequence import reached_sql
 from segops_orchestration.explain.sql import ORDER, event_map, event_tuple
-from segops_orchestration.explain.verdicts import LEAVES_PER_STATEMENT
 
 _MOST_ELEMENTS = 20
 _LONGEST_VALUE = 1_000
@@ -66,19 +65,15 @@ class Actual:
 
 def actual_values(user: UserEvents, leaves: Sequence[Condition]) -> list[Actual]:
     """The actual value of each leaf at the user's ``at``."""
-    found: dict[int, Mapping[str, str]] = {}
-    for start in range(0, len(leaves), LEAVES_PER_STATEMENT):
-        found.update(_asked(user, start, leaves[start : start + LEAVES_PER_STATEMENT]))
-    return [_KINDS[type(leaf)].read(leaf, found.get(number, {}), user) for number, leaf in enumerate(leaves)]
-
-
-def _asked(user: UserEvents, first: int, leaves: Sequence[Condition]) -> dict[int, Mapping[str, str]]:
-    parameters = Parameters()
     selects = []
-    for number, leaf in enumerate(leaves, start=first):
+    for number, leaf in enumerate(leaves):
+        parameters = Parameters()
         sql = _KINDS[type(leaf)].sql(leaf, Context(ONE_USER, parameters.of(f"c{number}")))
-        selects.append(f"SELECT {number} AS leaf, found FROM (\n{sql}\n)")
-    return {int(leaf): row for leaf, row in user.rows("\nUNION ALL\n".join(selects), parameters.values)}
+        selects.append(Statement(f"SELECT {number} AS leaf, found FROM (\n{sql}\n)", parameters.values))
+    found: dict[int, Mapping[str, str]] = {}
+    for statement in unions(selects):
+        found.update((int(leaf), row) for leaf, row in user.rows(statement.sql, statement.parameters))
+    return [_KINDS[type(leaf)].read(leaf, found.get(number, {}), user) for number, leaf in enumerate(leaves)]
 
 
 def _row(columns: Mapping[str, str], relation: str, where: Sequence[str] = (), having: str = "count() > 0") -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,12 +15,36 @@ from segops_orchestration.warehouse.client import TenantWarehouse
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_SECONDS = 120
+# ClickHouse refuses larger syntax trees than that of some 400 KB of SQL; large statements also take long to plan.
+_LONGEST_STATEMENT = 50_000
 
 _HISTORY = """SELECT
   count(), countIf(occurred_at <= {{at:DateTime64(3, 'UTC')}}), toUnixTimestamp64Milli(min(occurred_at)),
   sum(length(payload)), [{by_type}]
 FROM events_by_user
 WHERE user_id = {{user_id:String}}"""
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A SELECT and the values of its own placeholders."""
+
+    sql: str
+    parameters: Mapping[str, object]
+
+
+def unions(selects: Iterable[Statement]) -> Iterator[Statement]:
+    """The SELECTs put together by UNION ALL, in as few statements as is good."""
+    texts: list[str] = []
+    parameters: dict[str, object] = {}
+    for one in selects:
+        if texts and sum(map(len, texts)) + len(one.sql) > _LONGEST_STATEMENT:
+            yield Statement("\nUNION ALL\n".join(texts), parameters)
+            texts, parameters = [], {}
+        texts.append(one.sql)
+        parameters.update(one.parameters)
+    if texts:
+        yield Statement("\nUNION ALL\n".join(texts), parameters)
 
 
 def milliseconds(instant: datetime) -> int:

@@ -15,12 +15,12 @@ from segops_orchestration.compiler.limits import DateLimit, EventMatch, Limit, T
 from segops_orchestration.compiler.moved import matches, of_types
 from segops_orchestration.compiler.operators import filter_predicates
 from segops_orchestration.compiler.parameters import AT, Parameters, ScopedParameters
-from segops_orchestration.compiler.sql import interval, select
+from segops_orchestration.compiler.sql import select
 from segops_orchestration.compiler.windows import Window
 from segops_orchestration.dsl.durations import MILLISECONDS_PER_DAY, Span
 from segops_orchestration.dsl.models import Condition, EventProperty, Recency
 from segops_orchestration.dsl.property_path import ArrayStep, PathStep
-from segops_orchestration.explain.history import UserEvents, instant_of, milliseconds
+from segops_orchestration.explain.history import Statement, UserEvents, instant_of, milliseconds, unions
 
 MAX_TURNS = 100_000
 """So many crossings are looked at, several of which can be at one instant."""
@@ -41,28 +41,39 @@ class Turns:
 
 def find_turns(user: UserEvents, leaves: Sequence[Condition], most: int = MAX_TURNS) -> Turns:
     """The instants after the user's ``at`` at which a leaf's answer can change, by all that has arrived until now."""
-    parameters = Parameters()
-    branches = [
-        f"SELECT {leaf} AS leaf, arrayJoin(turns) AS instant FROM (\n{branch}\n)"
-        for leaf, condition in enumerate(leaves)
-        for branch in _branches(condition, parameters.of(f"c{leaf}"))
-    ]
-    if not branches or user.at >= LATEST:
-        return Turns((), user.at if branches else None)
-    union = "\nUNION ALL\n".join(branches)
-    first = (
-        f"SELECT leaf, instant FROM (\n{union}\n)\n"
-        "WHERE instant > {after:Int64} AND instant < {latest:Int64}\nORDER BY instant, leaf LIMIT {most:UInt64}"
-    )
-    rows = user.rows(
-        f"SELECT instant, leaf, count() FROM (\n{first}\n)\nGROUP BY instant, leaf ORDER BY instant, leaf",
-        {**parameters.values, "after": milliseconds(user.at), "latest": milliseconds(LATEST), "most": most},
-    )
-    turns = tuple((int(instant), int(leaf)) for instant, leaf, _ in rows)
-    if sum(int(count) for _, _, count in rows) < most:
-        return Turns(turns, None)
-    last = turns[-1][0]
-    return Turns(tuple(turn for turn in turns if turn[0] < last), instant_of(last))
+    selects = []
+    for leaf, condition in enumerate(leaves):
+        parameters = Parameters()
+        branches = [
+            f"SELECT {leaf} AS leaf, arrayJoin(turns) AS instant FROM (\n{branch}\n)"
+            for branch in _branches(condition, parameters.of(f"c{leaf}"))
+        ]
+        selects.append(Statement("\nUNION ALL\n".join(branches), parameters.values))
+    found: list[tuple[int, int]] = []
+    ends: list[int] = []
+    for statement in unions(selects):
+        rows = user.rows(_EARLIEST.format(union=statement.sql), {**statement.parameters, **_bounds(user, most)})
+        found += [(int(instant), int(leaf)) for instant, leaf, _ in rows]
+        if sum(int(count) for _, _, count in rows) == most:
+            # There may be more, also at the last instant.
+            ends.append(int(rows[-1][0]))
+    if not ends:
+        return Turns(tuple(sorted(found)), None)
+    return Turns(tuple(sorted(turn for turn in found if turn[0] < min(ends))), instant_of(min(ends)))
+
+
+_EARLIEST = """SELECT instant, leaf, count() FROM (
+SELECT leaf, instant FROM (
+{union}
+)
+WHERE instant > {{after:Int64}} AND instant < {{latest:Int64}}
+ORDER BY instant, leaf LIMIT {{most:UInt64}}
+)
+GROUP BY instant, leaf ORDER BY instant, leaf"""
+
+
+def _bounds(user: UserEvents, most: int) -> dict[str, object]:
+    return {"after": milliseconds(user.at), "latest": milliseconds(LATEST), "most": most}
 
 
 def _branches(condition: Condition, parameters: ScopedParameters) -> list[str]:
@@ -105,10 +116,18 @@ def _timed(limits: Sequence[TimeLimit], parameters: ScopedParameters, *, only_la
         latest = select("max(occurred_at)", "events_by_user", [*own, f"occurred_at <= {AT}"]).replace("\n", " ")
         where.append(f"occurred_at >= ({latest})")
     moment = "toUnixTimestamp64Milli(occurred_at)"
-    turns = [
-        _crossings(moment, limit.age, parameters.of(f"l{number}"), inclusive=limit.inclusive)
-        for number, limit in enumerate(limits)
+    exact = [limit for limit in limits if not limit.age.months]
+    distances = [
+        parameters.of(f"l{number}").integer("distance", limit.age.milliseconds + limit.inclusive)
+        for number, limit in enumerate(exact)
     ]
+    months = [
+        parameters.of(f"m{number}").integer("months", limit.age.months)
+        for number, limit in enumerate(limits)
+        if limit.age.months
+    ]
+    turns = [f"arrayMap(it -> {moment} + it, [{', '.join(distances)}])"] if distances else []
+    turns += [_calendar_crossings(moment, months, parameters)] if months else []
     return select(f"arrayConcat({', '.join(turns)}) AS turns", "events_by_user", where)
 
 
@@ -136,14 +155,12 @@ def _dates(document: str, path: Sequence[PathStep], parameters: ScopedParameters
     return f"arrayMap(it -> toUnixTimestamp64Milli(assumeNotNull(it)), arrayFilter(it -> it IS NOT NULL, [{date}]))"
 
 
-def _crossings(
-    moment: str, age: Span, parameters: ScopedParameters, *, inclusive: bool = False, ahead: bool = False
-) -> str:
+def _crossings(moment: str, age: Span, parameters: ScopedParameters, *, ahead: bool) -> str:
     """The values of T, as an array of milliseconds, at which ``moment`` comes to be ``age`` before T (or after it)."""
-    if not age.months:
-        distance = (-age.milliseconds if ahead else age.milliseconds) + inclusive
-        return f"[{moment} + {parameters.integer('distance', distance)}]"
-    return _calendar_crossings(moment, age, parameters, ahead=ahead)
+    if age.months:
+        return _calendar_crossings(moment, [parameters.integer("months", age.months)], parameters, ahead=ahead)
+    distance = parameters.integer("distance", -age.milliseconds if ahead else age.milliseconds)
+    return f"[{moment} + {distance}]"
 
 
 # A month before 28 March, noon, is 28 February, noon; a month before 29 March, 6:00, is 28 February, 6:00. So an
@@ -155,18 +172,20 @@ _AROUND = (
 )
 
 
-def _calendar_crossings(moment: str, age: Span, parameters: ScopedParameters, *, ahead: bool) -> str:
-    months = interval(age, "age", parameters)
+def _calendar_crossings(moment: str, ages: Sequence[str], parameters: ScopedParameters, *, ahead: bool = False) -> str:
+    """The same for ages in months."""
+    months, day, turn = (parameters.variable(name) for name in ("months_each", "day", "turn"))
     length = MILLISECONDS_PER_DAY
-    around = f"toUnixTimestamp64Milli({_instant(moment)} {'-' if ahead else '+'} {months})"
+    away = f"toIntervalMonth({months})"
+    around = f"toUnixTimestamp64Milli({_instant(moment)} {'-' if ahead else '+'} {away})"
     midnight = f"({around} - positiveModulo({around}, {length}))"
-    turn = parameters.variable("turn")
-    candidates = _AROUND.format(day=parameters.variable("day"), midnight=midnight, length=length, moment=moment)
+    candidates = _AROUND.format(day=day, midnight=midnight, length=length, moment=moment)
 
     def passed(at: str) -> str:
-        return f"({_instant(at)} {'+' if ahead else '-'} {months} >= {_instant(moment)})"
+        return f"({_instant(at)} {'+' if ahead else '-'} {away} >= {_instant(moment)})"
 
-    return f"arrayFilter({turn} -> {passed(turn)} != {passed(f'{turn} - 1')}, {candidates})"
+    crossed = f"arrayFilter({turn} -> {passed(turn)} != {passed(f'{turn} - 1')}, {candidates})"
+    return f"arrayFlatten(arrayMap({months} -> {crossed}, [{', '.join(ages)}]))"
 
 
 def _instant(unix_milliseconds: str) -> str:

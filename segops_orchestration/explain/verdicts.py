@@ -7,17 +7,14 @@ second evaluator, and a thousand instants are one pass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from segops_orchestration.compiler.conditions import Context, user_set
 from segops_orchestration.compiler.parameters import AT, Parameters, ScopedParameters
 from segops_orchestration.compiler.source import IDENTIFICATION, Source
 from segops_orchestration.dsl.models import Condition
-from segops_orchestration.explain.history import UserEvents
-
-# Each is a subquery of one statement.
-LEAVES_PER_STATEMENT = 10
+from segops_orchestration.explain.history import Statement, UserEvents, unions
 
 _AT_OF_ROW = "fromUnixTimestamp64Milli(user_id, 'UTC')"
 _COLUMNS = "event_id, event_type, occurred_at, ingested_at, payload"
@@ -37,37 +34,26 @@ class Question:
 
 def leaf_verdicts(user: UserEvents, questions: Sequence[Question]) -> Verdicts:
     """Evaluate each leaf at each of its instants, for the user's events of that time."""
-    found: Verdicts = {}
-    for start in range(0, len(questions), LEAVES_PER_STATEMENT):
-        found.update(_answered(user, questions[start : start + LEAVES_PER_STATEMENT]))
-    return found
-
-
-def _answered(user: UserEvents, questions: Sequence[Question]) -> Verdicts:
-    parameters = Parameters()
     negated: dict[int, bool] = {}
     selects = []
     for question in questions:
+        parameters = Parameters()
         scoped = parameters.of(f"c{question.leaf}")
         users = user_set(question.condition, Context(_as_many_users(scoped), scoped))
         negated[question.leaf] = users.negated
         if users.members is not None:
             members = users.members.replace(AT, _AT_OF_ROW)
-            selects.append(f"SELECT {question.leaf} AS leaf, groupArray(user_id) FROM (\n{members}\n)")
-    bound = {f"c{question.leaf}_instants": list(question.instants) for question in questions}
-    holds = _instants(user, selects, {**parameters.values, **bound})
+            sql = f"SELECT {question.leaf} AS leaf, groupArray(user_id) FROM (\n{members}\n)"
+            selects.append(Statement(sql, {**parameters.values, f"c{question.leaf}_instants": list(question.instants)}))
+    holds: dict[int, frozenset[int]] = {}
+    for statement in unions(selects):
+        rows = user.rows(statement.sql, statement.parameters)
+        holds.update((int(leaf), frozenset(map(int, instants))) for leaf, instants in rows)
     return {
         (question.leaf, instant): (instant in holds.get(question.leaf, ())) != negated[question.leaf]
         for question in questions
         for instant in question.instants
     }
-
-
-def _instants(user: UserEvents, selects: Sequence[str], parameters: Mapping[str, object]) -> dict[int, frozenset[int]]:
-    if not selects:
-        return {}
-    rows = user.rows("\nUNION ALL\n".join(selects), parameters)
-    return {int(leaf): frozenset(map(int, instants)) for leaf, instants in rows}
 
 
 def _as_many_users(parameters: ScopedParameters) -> Source:

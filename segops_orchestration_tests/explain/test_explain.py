@@ -91,6 +91,20 @@ def test_a_date_in_the_payload_comes_due(shared: StoryTenant) -> None:
     assert only(found).actual == {"value": f"{due:%Y-%m-%dT%H:%M:%S}Z"}
 
 
+def test_dates_at_the_ends_of_the_calendar_are_no_trouble(shared: StoryTenant) -> None:
+    payload = '{"first": "0001-01-01", "last": "9999-12-31"}'
+    shared.ingest([happened("calendar", "context_identified", T0 - days(1), payload)])
+    tests = [
+        {"type": "user_property", "property": name, "operator": operator, "value": {"last": 1, "unit": unit}}
+        for name in ("first", "last")
+        for operator in ("in_last", "in_next", "before_last")
+        for unit in ("day", "month")
+    ]
+    found = explained(shared, "calendar", *tests, logic="OR")
+    assert [one.holds for one in found.definition.conditions] == [False] * 4 + [True] * 2 + [False] * 6
+    assert {one.flips_at for one in found.definition.conditions} == {None}
+
+
 # -- bounds of the search ------------------------------------------------------------------------------------
 
 
@@ -143,6 +157,22 @@ def test_a_user_of_many_events_is_explained(shared: StoryTenant) -> None:
     ]
     assert found.is_member
     assert found.no_flip_before is not None
+
+
+def test_the_largest_document_is_explained(shared: StoryTenant) -> None:
+    shared.ingest(ordered("large", at=T0 - days(1)))
+    month = {"last": 1, "unit": "month"}
+    steady = {"type": "regularity", "event_type": "order_placed", "period": month, "operator": "gte", "value": 1}
+    steps = [{"event_type": "order_placed", "where": [{"property": f"p{n}", "operator": "is_set"}]} for n in range(10)]
+    sequence = {"type": "event_sequence", "events": steps}
+    conditions = [{**steady, "periods": 60, "min_periods": number} for number in range(1, 11)]
+    conditions += [{**sequence, "within": {"last": number, "unit": "day"}} for number in (1, 2)]
+    conditions += [{**THIS_MONTH, "value": number} for number in range(2, 90)]
+    found = explained(shared, "large", *conditions, logic="OR")
+    first, *others = found.definition.conditions
+    assert (first.holds, first.actual) == (True, {"periods_kept": 1, "periods": 60, "counts": [1] + [0] * 59})
+    assert first.flips_at == found.flips_at
+    assert not any(one.holds for one in others)
 
 
 # -- the tree ------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ from segops_orchestration_tests.oracle.values import DAY_MS, Condition, millisec
 from segops_orchestration_tests.oracle.vocabulary import START
 from segops_orchestration_tests.oracle.worlds import World, draw_advance, draw_define, draw_world
 
-WORLDS = int(os.environ.get("SEGOPS_EXPLAINED", "16"))
+WORLDS = int(os.environ.get("SEGOPS_EXPLAINED", "12"))
 # Most events are at the start or some time before: seen from then they are yet to come, or about to age.
 DAYS_BEFORE_START = (0, 0, 0, 1, 2, 7, 31, 62)
 
