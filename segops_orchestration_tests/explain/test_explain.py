@@ -283,6 +283,16 @@ def test_an_edit_of_a_referenced_segment_is_named(shared: StoryTenant) -> None:
     assert kinds(explained(shared, "above", member)) == ["referenced_segment_edited"]
 
 
+def test_an_archived_segment_is_explained_and_said_to_be_left_alone(shared: StoryTenant) -> None:
+    shared.ingest(ordered("archived", at=T0 - days(40)))
+    explained(shared, "archived", LAPSED)
+    shared.compute(at=T0, segments=["archived"])
+    shared.catalog.archive_segment(shared.slug, "archived")
+    shared.ingest(ordered("archived", at=T0 - days(1)))
+    found = explain(shared.catalog, shared.warehouse, shared.slug, "archived", "archived", at=T0)
+    assert kinds(found) == ["archived", "events_arrived"]
+
+
 def test_a_wrong_membership_that_nothing_accounts_for_is_told(shared: StoryTenant) -> None:
     shared.ingest(ordered("tampered", at=T0 - days(1)))
     explained(shared, "tampered", LAPSED)
