@@ -129,19 +129,21 @@ def _counted(operator: str, value: int) -> tuple[str, int, bool]:
 
 
 def _recency(condition: Recency, context: Context) -> UserSet:
+    """An event that is older than the limits that matter is not read: it cannot be the latest one that does."""
     parameters = context.parameters
     limit = days_span(condition.window_days)
     edge = earlier(AT, limit, "window", parameters)
+    events = matching_events(condition.event_type, condition.where, ALWAYS, context)
+    having: str | None = None
     match condition.operator:
         case "gt":
             having = f"max(occurred_at) < {edge}"
         case "lt":
-            having = f"max(occurred_at) > {edge}"
+            events.append(f"occurred_at > {edge}")
         case "eq":
             next_day = Span(limit.milliseconds + MILLISECONDS_PER_DAY)
+            events.append(f"occurred_at > {earlier(AT, next_day, 'next_day', parameters)}")
             having = f"max(occurred_at) <= {edge}"
-            having += f" AND max(occurred_at) > {earlier(AT, next_day, 'next_day', parameters)}"
-    events = matching_events(condition.event_type, condition.where, ALWAYS, context)
     return UserSet(select("user_id", context.source.events, events, group_by="user_id", having=having))
 
 
@@ -165,6 +167,17 @@ def _user_property(condition: UserProperty, context: Context) -> UserSet:
     predicate = property_predicate(condition, context.parameters, "latest")
     _, is_complement = split_complement(condition.operator)
     return UserSet(select("user_id", latest, [predicate]), negated=is_complement)
+
+
+def user_properties(logic: str, conditions: Sequence[UserProperty], context: Context) -> UserSet:
+    """Several conditions on the latest identification at once, joined by ``logic``."""
+    tests = [satisfies(one, context.parameters.of(f"p{index}"), "latest") for index, one in enumerate(conditions)]
+    complements = [split_complement(one.operator)[1] for one in conditions]
+    latest = _latest(context.source.identifications, list(context.source.filters))
+    # Of a user who was never identified every complement is true and nothing else.
+    if not (all(complements) if logic == "AND" else any(complements)):
+        return UserSet(select("user_id", latest, tests if logic == "AND" else ["\n  OR ".join(tests)]))
+    return UserSet(select("user_id", latest, [f"NOT ({f' {logic} '.join(tests)})"]), negated=True)
 
 
 def _property_held(condition: PropertyHeld, context: Context) -> UserSet:

@@ -67,6 +67,11 @@ class TimeLimit:
         """The types of the events, each once."""
         return tuple(dict.fromkeys(match.event_type for match in self.matches))
 
+    @property
+    def has_filters(self) -> bool:
+        """Whether an event of one of the types may not match."""
+        return any(match.where for match in self.matches)
+
 
 @dataclass(frozen=True)
 class DateLimit:

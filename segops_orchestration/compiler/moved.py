@@ -47,8 +47,18 @@ def swept_users(limit: Limit, from_at: str, parameters: ScopedParameters) -> str
     """The SELECT of users with an event in the slice that ``limit`` swept between ``from_at`` and ``{at}``."""
     if isinstance(limit, DateLimit):
         return dated_users(limit, from_at, parameters)
-    of_these = of_types(limit.event_types, parameters)
-    return select("user_id", "events", [of_these, swept_slice(limit, from_at, parameters), *matches(limit, parameters)])
+    where = [of_types(limit.event_types, parameters), swept_slice(limit, from_at, parameters)]
+    relation, crossed = crossing_events(where, limit.has_filters)
+    return select("user_id", relation, [*crossed, *matches(limit, parameters)])
+
+
+def crossing_events(where: Sequence[str], with_payload: bool) -> tuple[str, list[str]]:
+    """Where to read the events of some types and times, and what to ask there: in the order of time unless filters need
+    the payload, which lies in the order of users."""
+    if not with_payload:
+        return "events_by_time", list(where)
+    users = f"user_id IN (\n{indent(select('user_id', 'events_by_time', where))}\n)"
+    return "events", [*where, users]
 
 
 def swept_slice(limit: TimeLimit, from_at: str, parameters: ScopedParameters) -> str:
@@ -79,7 +89,7 @@ def of_types(event_types: Sequence[str], parameters: ScopedParameters) -> str:
 
 def matches(limit: TimeLimit, parameters: ScopedParameters) -> list[str]:
     """That an event of one of the limit's types is a matching one; nothing to ask when none has a filter."""
-    if not any(match.where for match in limit.matches):
+    if not limit.has_filters:
         return []
     kinds = [is_match(match, parameters.of(f"match{index}")) for index, match in enumerate(limit.matches)]
     return [kinds[0] if len(kinds) == 1 else f"({' OR '.join(f'({kind})' for kind in kinds)})"]

@@ -5,11 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from segops_orchestration.compiler.conditions import Context, ResolveSegment, UserSet, stored_members, user_set
+from segops_orchestration.compiler.conditions import (
+    Context,
+    ResolveSegment,
+    UserSet,
+    stored_members,
+    user_properties,
+    user_set,
+)
 from segops_orchestration.compiler.parameters import Parameters, ParameterValue
 from segops_orchestration.compiler.source import Source
 from segops_orchestration.compiler.sql import indent, select
-from segops_orchestration.dsl.models import Condition, Definition, Group, Not, SegmentMembership
+from segops_orchestration.dsl.models import Condition, Definition, Group, Not, SegmentMembership, UserProperty
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ def compile_members(definition: Definition, source: Source, resolve: ResolveSegm
         ValueError: definitions that ``resolve`` gives refer to one another in a circle.
     """
     compiler = _PredicateCompiler(source, resolve, prefix="")
-    parts = compiler.parts(definition.conditions, "conditions")
+    parts = compiler.parts(definition.logic, definition.conditions, "conditions")
     members = _selected(definition.logic, parts, compiler.positive_sets, source)
     return CompiledQuery(with_sets(compiler.sets) + members, compiler.parameters.values)
 
@@ -58,7 +65,7 @@ def _selected(logic: str, parts: Sequence[str], positive_sets: Mapping[str, str]
     bounds the members it is read in place of the universe: nothing then is looked up in it, and nobody else is seen.
     """
     bounding = [positive_sets[part] for part in parts if part in positive_sets]
-    if logic == "AND" and bounding:
+    if bounding and (logic == "AND" or len(parts) == 1):
         others = [part for part in parts if positive_sets.get(part) != bounding[0]]
         return select("user_id", bounding[0], ["\n  AND ".join(others)] if others else ())
     if logic == "OR" and len(bounding) == len(parts):
@@ -97,10 +104,26 @@ class _PredicateCompiler:
         self._inlined: dict[int | str, str | None] = {}
 
     def combine(self, logic: str, conditions: tuple[Condition, ...], path: str) -> str:
-        return f"\n  {logic} ".join(self.parts(conditions, path))
+        return f"\n  {logic} ".join(self.parts(logic, conditions, path))
 
-    def parts(self, conditions: tuple[Condition, ...], path: str) -> list[str]:
-        return [self.predicate(condition, f"{path}[{index}]") for index, condition in enumerate(conditions)]
+    def parts(self, logic: str, conditions: tuple[Condition, ...], path: str) -> list[str]:
+        """A predicate for each condition; one for all that are about the user's properties, which share a pass."""
+        of_user = {index: one for index, one in enumerate(conditions) if isinstance(one, UserProperty)}
+        if len(of_user) < 2:
+            of_user = {}
+        parts = []
+        for index, condition in enumerate(conditions):
+            if index not in of_user:
+                parts.append(self.predicate(condition, f"{path}[{index}]"))
+            elif index == min(of_user):
+                parts.append(self._user_properties(logic, of_user, path))
+        return parts
+
+    def _user_properties(self, logic: str, conditions: Mapping[int, UserProperty], path: str) -> str:
+        name, context = self._next_leaf()
+        paths = ", ".join(f"{path}[{index}]" for index in conditions)
+        users = user_properties(logic, list(conditions.values()), context)
+        return self._named(name, users, f"{paths}: user_property")
 
     def predicate(self, condition: Condition, path: str) -> str:
         if isinstance(condition, Group):

@@ -7,13 +7,10 @@ from collections.abc import Sequence
 from segops_orchestration.compiler.operators import filter_predicates
 from segops_orchestration.compiler.parameters import ScopedParameters
 from segops_orchestration.compiler.source import Source
-from segops_orchestration.compiler.sql import indent, later, select
+from segops_orchestration.compiler.sql import later, select
 from segops_orchestration.compiler.windows import window_of
 from segops_orchestration.dsl.durations import span_of
 from segops_orchestration.dsl.models import EventSequence
-
-# No instant in milliseconds: a step that was not reached.
-_NEVER = "toInt64(-9000000000000000)"
 
 
 def sequence_members(condition: EventSequence, source: Source, parameters: ScopedParameters) -> str:
@@ -55,25 +52,26 @@ def _in_order(steps: Sequence[str], source: Source, where: Sequence[str]) -> str
     return select("user_id", per_user, [f"reached{len(steps) - 1} IS NOT NULL"])
 
 
-# Walks a user's events in order of time. ``state`` is (the time of the events being walked; for each number of steps
-# the latest deadline of any choice of that many events up to now; the same before that time; whether the sequence is
-# complete). A choice's deadline is that of its first event, so keeping the latest is enough. Events at one time
-# build on what was reached before that time, because every step must be strictly later.
-_WALK = """arrayFold(
-  (state, event) -> (
-    event.1,
+# A chain holds the events that end a choice of the first steps, as (time, 1, deadline): the latest deadline of any
+# such choice, which its first event alone has set. To go on by one step, the step's events are merged in as (time, 0,
+# no deadline), before what is at the same time, because a step must be strictly later. The latest deadline up to each
+# place is the deadline there plus how far it lies below an earlier one, which is a sum that never falls below zero.
+# What is past its deadline can be forgotten.
+_NEXT = """arrayMap(
+  merged -> arrayFilter(
+    event -> event.3 >= event.1,
     arrayMap(
-      step -> greatest(state.2[step], if(
-        event.3[step], if(step = 1, event.2, if(event.1 > state.1, state.2, state.3)[step - 1]), {never}
-      )),
-      range(1, {steps})
-    ),
-    if(event.1 > state.1, state.2, state.3),
-    state.4 OR (event.3[{steps}] AND if(event.1 > state.1, state.2, state.3)[{last}] >= event.1)
+      (event, below) -> (event.1, 1, if(event.2 = 0, event.3 + below, {none})),
+      merged,
+      arrayCumSumNonNegative(arrayMap(
+        (before, event) -> before.3 - event.3, arrayPopBack(arrayPushFront(merged, merged[1])), merged
+      ))
+    )
   ),
-  history,
-  ({never}, arrayWithConstant({last}, {never}), arrayWithConstant({last}, {never}), toUInt8(0))
-).4"""
+  [arraySort(arrayConcat({chain}, arrayMap(time -> (time, 0, {none}), {times})))]
+)[1] AS {name}"""
+# No deadline, in milliseconds.
+_NONE = "toInt64(-9000000000000000)"
 
 
 def _in_time(
@@ -81,13 +79,16 @@ def _in_time(
 ) -> str:
     """As ``_in_order``, with a last step not later than a deadline that each first step sets."""
     assert condition.within is not None
+    time = "toUnixTimestamp64Milli(occurred_at)"
     deadline = later("occurred_at", span_of(condition.within), "within", parameters)
-    event = f"(toUnixTimestamp64Milli(occurred_at), toUnixTimestamp64Milli({deadline}), [{', '.join(steps)}])"
-    per_user = select(
-        ["user_id", f"arraySort(groupArray({event})) AS history"], source.events, where, group_by="user_id"
-    )
-    walk = _WALK.format(steps=len(steps), last=len(steps) - 1, never=_NEVER)
-    return select("user_id", per_user, [f"length(history) >= {len(steps)}", indent(walk).lstrip()])
+    columns = [f"groupArrayIf(({time}, 1, toUnixTimestamp64Milli({deadline})), {steps[0]}) AS chain0"]
+    columns += [f"groupArrayIf({time}, {step}) AS times{index}" for index, step in enumerate(steps) if index]
+    query = select(["user_id", *columns], source.events, where, group_by="user_id")
+    for index in range(1, len(steps)):
+        chain = _NEXT.format(chain=f"chain{index - 1}", times=f"times{index}", name=f"chain{index}", none=_NONE)
+        left = [f"times{later_step}" for later_step in range(index + 1, len(steps))]
+        query = select(["user_id", chain, *left], query, [f"notEmpty(chain{index - 1})"])
+    return select("user_id", query, [f"notEmpty(chain{len(steps) - 1})"])
 
 
 def _adjacent(

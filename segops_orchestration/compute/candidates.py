@@ -14,7 +14,7 @@ from datetime import datetime
 
 from segops_orchestration.catalog.records import CommittedSegment
 from segops_orchestration.compiler.limits import DateLimit, TimeLimit, all_limits
-from segops_orchestration.compiler.moved import born_users, dated_users, matches, of_types, swept_slice
+from segops_orchestration.compiler.moved import born_users, crossing_events, dated_users, matches, of_types, swept_slice
 from segops_orchestration.compiler.parameters import Parameters, ScopedParameters
 from segops_orchestration.compiler.source import IDENTIFICATION, existing_users
 from segops_orchestration.compiler.sql import indent, select
@@ -180,11 +180,11 @@ class Candidates:
             for reason in batch
             if not isinstance(reason, Swept)
         ]
-        swept: dict[tuple[str, ...], list[Swept]] = {}
+        swept: dict[tuple[tuple[str, ...], bool], list[Swept]] = {}
         for reason in batch:
             if isinstance(reason, Swept):
-                swept.setdefault(reason.limit.event_types, []).append(reason)
-        selects += [self._swept(event_types, group, parameters) for event_types, group in swept.items()]
+                swept.setdefault((reason.limit.event_types, reason.limit.has_filters), []).append(reason)
+        selects += [self._swept(group, parameters) for group in swept.values()]
         union = "\nUNION ALL\n".join(selects)
         self._session.run(
             "INSERT INTO candidates (computation_id, reason, user_id)\n"
@@ -192,7 +192,7 @@ class Candidates:
             parameters.values,
         )
 
-    def _swept(self, event_types: tuple[str, ...], group: Sequence[Swept], parameters: Parameters) -> str:
+    def _swept(self, group: Sequence[Swept], parameters: Parameters) -> str:
         """One pass over events of the same types for all limits on them: planning costs more than reading."""
         slices: list[str] = []
         numbers: list[str] = []
@@ -201,11 +201,11 @@ class Candidates:
             own = parameters.of(f"r{number}")
             slices.append(f"({reason.slice(own)})")
             numbers.append(f"if({' AND '.join([slices[-1], *matches(reason.limit, own)])}, {number}, 0)")
-        first = self._numbers[group[0]]
-        where = [of_types(event_types, parameters.of(f"r{first}")), f"({' OR '.join(slices)})"]
-        numbered = ", ".join(numbers)
-        passed = f"arrayJoin(arrayFilter(number -> number > 0, [{numbered}])) AS reason"
-        return select([passed, "user_id"], "events", where)
+        limit = group[0].limit
+        of_these = of_types(limit.event_types, parameters.of(f"r{self._numbers[group[0]]}"))
+        passed = f"arrayJoin(arrayFilter(number -> number > 0, [{', '.join(numbers)}])) AS reason"
+        crossed = [of_these, f"({' OR '.join(slices)})"]
+        return select([passed, "user_id"], *crossing_events(crossed, limit.has_filters))
 
     def _count(self, level: Sequence[PlannedWork]) -> dict[int, int]:
         columns = [f"uniqExactIf(user_id, reason IN ({_listed(self.reason_numbers(work))}))" for work in level]

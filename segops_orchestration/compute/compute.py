@@ -31,6 +31,9 @@ Progress = Callable[[SegmentResult], None]
 # go to the server at once.
 DELTA_BATCH = 10
 DELTA_WORKERS = 4
+# Full computations of segments at a time: a statement alone leaves processors idle while it is planned and while its
+# results are brought together.
+FULL_WORKERS = 2
 TOO_MANY_CANDIDATES = "more candidates than fit into the memory of a query"
 
 
@@ -173,12 +176,12 @@ class _Execution:
         return results
 
     def _stage(self, level: Sequence[PlannedWork], candidates: Candidates, workers: Executor) -> list[_Staged]:
-        staged = [self._stage_full(work) for work in level if work.mode == "full"]
+        staged = self._stage_all_in_full([work for work in level if work.mode == "full"])
         deltas = [work for work in level if work.mode == "delta"]
         counts = self._find(deltas, candidates)
         if counts is None:
-            in_full = (replace(work, mode="full", reason=TOO_MANY_CANDIDATES) for work in deltas)
-            return staged + [self._stage_full(work) for work in in_full]
+            in_full = [replace(work, mode="full", reason=TOO_MANY_CANDIDATES) for work in deltas]
+            return staged + self._stage_all_in_full(in_full)
         return staged + self._stage_deltas(counts, candidates, workers)
 
     def _find(self, deltas: Sequence[PlannedWork], candidates: Candidates) -> dict[PlannedWork, int] | None:
@@ -194,10 +197,14 @@ class _Execution:
             return None
         return {work: counts[work.segment.id] for work in deltas}
 
+    def _stage_all_in_full(self, works: Sequence[PlannedWork]) -> list[_Staged]:
+        if works and self._users is None:
+            ((self._users,),) = self._session.rows("SELECT uniq(user_id) FROM users")
+        with ThreadPoolExecutor(FULL_WORKERS) as workers:
+            return list(workers.map(self._stage_full, works))
+
     def _stage_full(self, work: PlannedWork) -> _Staged:
         started = time.monotonic()
-        if self._users is None:
-            ((self._users,),) = self._session.rows("SELECT count() FROM users")
         buckets = first_buckets(self._session, self._users or 0, [work.definition])
         rows_read = stage_full(self._session, work, self._resolver, buckets)
         return _Staged(work, None, rows_read, _since(started))

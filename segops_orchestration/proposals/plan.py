@@ -246,5 +246,5 @@ class _Planner:
 
     def _count_users(self) -> int:
         """About how many users there are: the passes are as many as they need."""
-        ((users,),) = self._session.rows("SELECT count() FROM users")
+        ((users,),) = self._session.rows("SELECT uniq(user_id) FROM users")
         return int(users)

@@ -24,6 +24,7 @@ _WORLDS = (1, 4, 8, 8, 12, 12)
 MEAN_WORLDS = sum(_WORLDS) / len(_WORLDS)
 _TABLES = (
     "events",
+    "events_by_time",
     "events_by_user",
     "arrivals",
     "users",

@@ -188,7 +188,7 @@ def test_a_date_in_a_payload_that_crosses_a_limit_makes_a_candidate(
         for sign, count in (("", 0), (" - 1 day", -1), (" + 1 day", 1))
         for end, edge in (("", 0 * MS), (" + 1 ms", MS))
     }
-    tested = {"property": "due[].on", "operator": operator, "value": _last(1, "day")}
+    tested: Document = {"property": "due[].on", "operator": operator, "value": _last(1, "day")}
     of_elements = {"property": "due", "operator": "has_element", "where": [{**tested, "property": "on"}]}
     tenant.define(
         {

@@ -20,6 +20,8 @@ TABLES = {
     "candidates",
     "dead_letters",
     "events",
+    "events_by_time",
+    "events_by_user",
     "identifications",
     "membership_changes",
     "schema_migrations",
@@ -60,8 +62,11 @@ def test_every_statement_may_run_twice() -> None:
     statements = [statement for migration in migrations() for statement in migration.statements]
 
     assert statements
+    # Rows that are copied twice are one row again in a ReplacingMergeTree.
+    copying = ["INSERT INTO events_by_time"]
     for statement in statements:
-        assert re.search(r"\bIF (NOT )?EXISTS\b", statement.partition("(")[0]), statement
+        is_conditional = re.search(r"\bIF (NOT )?EXISTS\b|\bMODIFY SETTING\b", statement.partition("(")[0])
+        assert is_conditional or statement.partition("\n")[0] in copying, statement
 
 
 def test_a_new_tenant_gets_all_tables(fresh: TenantWarehouse) -> None:

@@ -1,5 +1,5 @@
 WITH
--- conditions[0]: user_property
+-- conditions[0], conditions[1], conditions[2], conditions[3]: user_property
 c0 AS (
   SELECT user_id
   FROM (
@@ -8,61 +8,19 @@ c0 AS (
     WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
     GROUP BY user_id
   )
-  WHERE ifNull(parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c0_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c0_key0:String}), ''), 3, 'UTC') > {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c0_value_ms:Int64}) AND parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c0_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c0_key0:String}), ''), 3, 'UTC') <= {at:DateTime64(3, 'UTC')}, false)
-),
--- conditions[1]: user_property
-c1 AS (
-  SELECT user_id
-  FROM (
-    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS latest
-    FROM identifications FINAL
-    WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
-    GROUP BY user_id
-  )
-  WHERE ifNull(parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c1_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c1_key0:String}), ''), 3, 'UTC') > {at:DateTime64(3, 'UTC')} AND parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c1_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c1_key0:String}), ''), 3, 'UTC') <= {at:DateTime64(3, 'UTC')} + toIntervalMillisecond({c1_value_ms:Int64}), false)
-),
--- conditions[2]: user_property
-c2 AS (
-  SELECT user_id
-  FROM (
-    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS latest
-    FROM identifications FINAL
-    WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
-    GROUP BY user_id
-  )
-  WHERE ifNull(parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c2_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c2_key0:String}), ''), 3, 'UTC') <= {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c2_value_ms:Int64}), false)
-),
--- conditions[3]: user_property
-c3 AS (
-  SELECT user_id
-  FROM (
-    SELECT user_id, argMax(payload, (occurred_at, ingested_at, UUIDToNum(event_id))) AS latest
-    FROM identifications FINAL
-    WHERE occurred_at <= {at:DateTime64(3, 'UTC')}
-    GROUP BY user_id
-  )
-  WHERE ifNull(parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c3_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c3_key0:String}), ''), 3, 'UTC') > {at:DateTime64(3, 'UTC')} AND parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c3_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c3_key0:String}), ''), 3, 'UTC') <= {at:DateTime64(3, 'UTC')} + toIntervalMonth({c3_value_months:Int64}), false)
+  WHERE ifNull(parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c0_p0_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c0_p0_key0:String}), ''), 3, 'UTC') > {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c0_p0_value_ms:Int64}) AND parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c0_p0_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c0_p0_key0:String}), ''), 3, 'UTC') <= {at:DateTime64(3, 'UTC')}, false)
+    OR ifNull(parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c0_p1_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c0_p1_key0:String}), ''), 3, 'UTC') > {at:DateTime64(3, 'UTC')} AND parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c0_p1_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c0_p1_key0:String}), ''), 3, 'UTC') <= {at:DateTime64(3, 'UTC')} + toIntervalMillisecond({c0_p1_value_ms:Int64}), false)
+    OR ifNull(parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c0_p2_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c0_p2_key0:String}), ''), 3, 'UTC') <= {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c0_p2_value_ms:Int64}), false)
+    OR ifNull(parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c0_p3_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c0_p3_key0:String}), ''), 3, 'UTC') > {at:DateTime64(3, 'UTC')} AND parseDateTime64BestEffortOrNull(if(match(JSONExtractString(latest, {c0_p3_key0:String}), '^([1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]+)?)?(Z|[+-]([01][0-9]|2[0-3]):?[0-5][0-9])?)?$'), JSONExtractString(latest, {c0_p3_key0:String}), ''), 3, 'UTC') <= {at:DateTime64(3, 'UTC')} + toIntervalMonth({c0_p3_value_months:Int64}), false)
 )
-SELECT DISTINCT user_id
-FROM (
-  SELECT user_id
-  FROM c0
-  UNION ALL
-  SELECT user_id
-  FROM c1
-  UNION ALL
-  SELECT user_id
-  FROM c2
-  UNION ALL
-  SELECT user_id
-  FROM c3
-)
+SELECT user_id
+FROM c0
 
--- c0_key0 = 'due'
--- c0_value_ms = 172800000
--- c1_key0 = 'due'
--- c1_value_ms = 172800000
--- c2_key0 = 'due'
--- c2_value_ms = 172800000
--- c3_key0 = 'due'
--- c3_value_months = 1
+-- c0_p0_key0 = 'due'
+-- c0_p0_value_ms = 172800000
+-- c0_p1_key0 = 'due'
+-- c0_p1_value_ms = 172800000
+-- c0_p2_key0 = 'due'
+-- c0_p2_value_ms = 172800000
+-- c0_p3_key0 = 'due'
+-- c0_p3_value_months = 1

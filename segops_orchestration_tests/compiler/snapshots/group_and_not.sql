@@ -14,8 +14,8 @@ c1 AS (
   FROM events FINAL
   WHERE event_type = {c1_event_type:String}
     AND occurred_at <= {at:DateTime64(3, 'UTC')}
+    AND occurred_at > {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c1_window_ms:Int64})
   GROUP BY user_id
-  HAVING max(occurred_at) > {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c1_window_ms:Int64})
 ),
 -- conditions[1].conditions[1].condition.conditions[0]: event_count
 c2 AS (

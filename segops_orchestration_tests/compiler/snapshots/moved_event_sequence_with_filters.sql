@@ -13,12 +13,24 @@ SELECT user_id
 FROM events
 WHERE event_type IN ({m0_event_type0:String}, {m0_event_type1:String})
   AND occurred_at > {from_at:DateTime64(3, 'UTC')} AND occurred_at <= {at:DateTime64(3, 'UTC')}
+  AND user_id IN (
+  SELECT user_id
+  FROM events_by_time
+  WHERE event_type IN ({m0_event_type0:String}, {m0_event_type1:String})
+    AND occurred_at > {from_at:DateTime64(3, 'UTC')} AND occurred_at <= {at:DateTime64(3, 'UTC')}
+)
   AND ((event_type = {m0_match0_event_type:String} AND (JSONType(payload, {m0_match0_where0_key0:String}) = 'String' AND JSONExtractString(payload, {m0_match0_where0_key0:String}) = {m0_match0_where0_value:String})) OR (event_type = {m0_match1_event_type:String}))
 UNION ALL
 SELECT user_id
 FROM events
 WHERE event_type IN ({m1_event_type0:String})
   AND occurred_at > {from_at:DateTime64(3, 'UTC')} - toIntervalMillisecond({m1_age_ms:Int64}) AND occurred_at <= {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({m1_age_ms:Int64})
+  AND user_id IN (
+  SELECT user_id
+  FROM events_by_time
+  WHERE event_type IN ({m1_event_type0:String})
+    AND occurred_at > {from_at:DateTime64(3, 'UTC')} - toIntervalMillisecond({m1_age_ms:Int64}) AND occurred_at <= {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({m1_age_ms:Int64})
+)
   AND event_type = {m1_match0_event_type:String} AND (JSONType(payload, {m1_match0_where0_key0:String}) = 'String' AND JSONExtractString(payload, {m1_match0_where0_key0:String}) = {m1_match0_where0_value:String})
 
 -- m0_event_type0 = 'page_viewed'

@@ -10,27 +10,27 @@ GROUP BY user_id
 HAVING min(first_seen) > {from_at:DateTime64(3, 'UTC')}
 UNION ALL
 SELECT user_id
-FROM events
+FROM events_by_time
 WHERE event_type IN ({m0_event_type0:String})
   AND occurred_at > {from_at:DateTime64(3, 'UTC')} AND occurred_at <= {at:DateTime64(3, 'UTC')}
 UNION ALL
 SELECT user_id
-FROM events
+FROM events_by_time
 WHERE event_type IN ({m1_event_type0:String})
   AND occurred_at > least({from_at:DateTime64(3, 'UTC')} - toIntervalMonth({m1_age_months:Int64}), {at:DateTime64(3, 'UTC')} - toIntervalMonth({m1_age_months:Int64})) AND occurred_at <= greatest({from_at:DateTime64(3, 'UTC')} - toIntervalMonth({m1_age_months:Int64}), {at:DateTime64(3, 'UTC')} - toIntervalMonth({m1_age_months:Int64}))
 UNION ALL
 SELECT user_id
-FROM events
+FROM events_by_time
 WHERE event_type IN ({m2_event_type0:String})
   AND occurred_at > least({from_at:DateTime64(3, 'UTC')} - toIntervalMonth({m2_age_months:Int64}), {at:DateTime64(3, 'UTC')} - toIntervalMonth({m2_age_months:Int64})) AND occurred_at <= greatest({from_at:DateTime64(3, 'UTC')} - toIntervalMonth({m2_age_months:Int64}), {at:DateTime64(3, 'UTC')} - toIntervalMonth({m2_age_months:Int64}))
 UNION ALL
 SELECT user_id
-FROM events
+FROM events_by_time
 WHERE event_type IN ({m3_event_type0:String})
   AND occurred_at > least({from_at:DateTime64(3, 'UTC')} - toIntervalMonth({m3_age_months:Int64}), {at:DateTime64(3, 'UTC')} - toIntervalMonth({m3_age_months:Int64})) AND occurred_at <= greatest({from_at:DateTime64(3, 'UTC')} - toIntervalMonth({m3_age_months:Int64}), {at:DateTime64(3, 'UTC')} - toIntervalMonth({m3_age_months:Int64}))
 UNION ALL
 SELECT user_id
-FROM events
+FROM events_by_time
 WHERE event_type IN ({m4_event_type0:String})
   AND occurred_at > least({from_at:DateTime64(3, 'UTC')} - toIntervalMonth({m4_age_months:Int64}), {at:DateTime64(3, 'UTC')} - toIntervalMonth({m4_age_months:Int64})) AND occurred_at <= greatest({from_at:DateTime64(3, 'UTC')} - toIntervalMonth({m4_age_months:Int64}), {at:DateTime64(3, 'UTC')} - toIntervalMonth({m4_age_months:Int64}))
 

@@ -10,7 +10,7 @@ GROUP BY user_id
 HAVING min(first_seen) > {from_at:DateTime64(3, 'UTC')}
 UNION ALL
 SELECT user_id
-FROM events
+FROM events_by_time
 WHERE event_type IN ({m0_event_type0:String})
   AND occurred_at > {from_at:DateTime64(3, 'UTC')} AND occurred_at <= {at:DateTime64(3, 'UTC')}
 

@@ -5,12 +5,13 @@ c0 AS (
   FROM events FINAL
   WHERE event_type = {c0_event_type:String}
     AND occurred_at <= {at:DateTime64(3, 'UTC')}
+    AND occurred_at > {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c0_next_day_ms:Int64})
   GROUP BY user_id
-  HAVING max(occurred_at) <= {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c0_window_ms:Int64}) AND max(occurred_at) > {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c0_next_day_ms:Int64})
+  HAVING max(occurred_at) <= {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c0_window_ms:Int64})
 )
 SELECT user_id
 FROM c0
 
 -- c0_window_ms = 2592000000
--- c0_next_day_ms = 2678400000
 -- c0_event_type = 'order_placed'
+-- c0_next_day_ms = 2678400000

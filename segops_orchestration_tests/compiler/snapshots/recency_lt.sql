@@ -5,8 +5,8 @@ c0 AS (
   FROM events FINAL
   WHERE event_type = {c0_event_type:String}
     AND occurred_at <= {at:DateTime64(3, 'UTC')}
+    AND occurred_at > {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c0_window_ms:Int64})
   GROUP BY user_id
-  HAVING max(occurred_at) > {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({c0_window_ms:Int64})
 )
 SELECT user_id
 FROM c0
