@@ -37,7 +37,15 @@ from segops_orchestration.errors import SegOpsError
 from segops_orchestration.settings import Settings
 
 FIGURES = ("full", "delta", "batch", "growth", "memory", "ingest", "dagster", "tenants")
-_TABLES = ("events", "events_by_user", "users", "identifications", "segment_memberships", "membership_changes")
+_TABLES = (
+    "events",
+    "events_by_time",
+    "events_by_user",
+    "users",
+    "identifications",
+    "segment_memberships",
+    "membership_changes",
+)
 
 
 def main() -> None:
