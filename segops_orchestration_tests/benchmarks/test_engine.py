@@ -42,7 +42,7 @@ def test_the_profile_tells_each_segment_beside_its_bare_scan(figures: dict[str, 
 
 
 def test_a_delta_evaluates_the_users_with_new_events(figures: dict[str, Any]) -> None:
-    (delta,) = [one for one in figures["figures"] if one["name"].startswith("delta, 1,000 users")]
+    (delta,) = [one for one in figures["figures"] if one["name"] == "delta, 1,000 users with new events"]
     assert "candidates" in delta["note"]
 
 
