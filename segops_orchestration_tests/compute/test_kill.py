@@ -1,7 +1,7 @@
 """kill -9 of the computing process, of the warehouse or of both, at any moment: the next computation heals all of it.
 
-A run of all (``-m slow``) kills 110 times, a usual one 20 times, in half a minute. ``SEGOPS_KILL_SEED`` repeats the choices of an
-earlier run; where within a statement a kill at a moment hits is up to the machine.
+A run of all (``-m slow``) kills 110 times, a usual one 20 times, in half a minute. ``SEGOPS_KILL_SEED`` repeats the
+choices of an earlier run; where within a statement a kill at a moment hits is up to the machine.
 """
 
 from __future__ import annotations
