@@ -16,17 +16,14 @@ from segops_orchestration.catalog.records import CommittedSegment
 from segops_orchestration.compiler.limits import DateLimit, TimeLimit, all_limits
 from segops_orchestration.compiler.moved import born_users, crossing_events, dated_users, matches, of_types, swept_slice
 from segops_orchestration.compiler.parameters import Parameters, ScopedParameters
-from segops_orchestration.compiler.source import IDENTIFICATION, existing_users
+from segops_orchestration.compiler.source import existing_users
 from segops_orchestration.compiler.sql import indent, select
+from segops_orchestration.compute.needs import Needs, is_needed, needs_of
 from segops_orchestration.compute.plan import PlannedWork
 from segops_orchestration.compute.session import ComputeSession, split_evenly
-from segops_orchestration.dsl.models import Definition, EventSequence
-from segops_orchestration.dsl.references import iter_conditions
 
 # Reasons looked up by one statement.
 _REASONS_PER_INSERT = 20
-
-_NOT_EXTRACTED = "user_id NOT IN (SELECT user_id FROM candidate_events WHERE computation_id = {computation_id:UInt64})"
 
 # Of several deliveries of an event the first one counts.
 _EXTRACT = """INSERT INTO candidate_events
@@ -37,12 +34,10 @@ FROM (
   SELECT event_id, user_id, event_type, occurred_at, ingested_at AS arrived_at, payload
   FROM events_by_user
   WHERE occurred_at <= {{at:DateTime64(3, 'UTC')}}
-    {of_types}
     AND user_id IN (
-      SELECT user_id FROM candidates
-      WHERE computation_id = {{computation_id:UInt64}}
-        AND {not_extracted}
+      SELECT user_id FROM candidates WHERE computation_id = {{computation_id:UInt64}} AND reason IN ({reasons})
     )
+    AND {is_needed}
 )
 GROUP BY event_type, user_id, occurred_at, event_id"""
 
@@ -54,14 +49,18 @@ class Arrived:
     Both conditions on arrivals say "since": the block number is exact in commit order whatever the clocks say; the time
     catches a sequence of blocks that began anew after every row of the table had expired. Existence is asked for here
     alone, since every other reason implies it.
+
+    ``block`` None: no block has been committed since. Then arrivals need not be read for it; they have no other index
+    than the time.
     """
 
-    block: int
+    block: int | None
     at: datetime
 
     def users(self, parameters: ScopedParameters) -> str:
-        since = f"_block_number > {parameters.unsigned('block', self.block)}"
-        since += f" OR ingested_at > {parameters.instant('at', self.at)}"
+        since = f"ingested_at > {parameters.instant('at', self.at)}"
+        if self.block is not None:
+            since = f"_block_number > {parameters.unsigned('block', self.block)} OR {since}"
         arrived = f"user_id IN (\n{indent(select('user_id', 'arrivals', [since]))}\n)"
         return existing_users([arrived])
 
@@ -115,10 +114,15 @@ class Referenced:
 Reason = Arrived | Born | Swept | Dated | Referenced
 
 
-def reasons(work: PlannedWork) -> Iterator[Reason]:
-    """All the ways in which the segment's answer for a user can have changed since its last computation."""
+def reasons(work: PlannedWork, watermark_block: int) -> Iterator[Reason]:
+    """All the ways in which the segment's answer for a user can have changed since its last computation.
+
+    Args:
+        watermark_block: the arrivals of this computation end there.
+    """
     since = last_computation(work)
-    yield Arrived(since.watermark_block, since.watermark_at or since.at)
+    block = None if since.watermark_block == watermark_block else since.watermark_block
+    yield Arrived(block, since.watermark_at or since.at)
     yield Born(since.at)
     for limit in all_limits(work.definition):
         yield Swept(limit, since.at) if isinstance(limit, TimeLimit) else Dated(limit, since.at)
@@ -129,13 +133,14 @@ def reasons(work: PlannedWork) -> Iterator[Reason]:
 class Candidates:
     """The candidates of one computation."""
 
-    def __init__(self, session: ComputeSession, workers: Executor, event_types: frozenset[str] | None) -> None:
-        """``event_types`` are those that any segment of the computation reads, None for all."""
+    def __init__(self, session: ComputeSession, workers: Executor, watermark_block: int) -> None:
         self._session = session
+        self._watermark_block = watermark_block
         self._workers = workers
-        self._event_types = event_types
         self._numbers: dict[Reason, int] = {}
-        self._extracted = False
+        self._needs: dict[Reason, Needs] = {}
+        # By the number of the reason, what has been copied because of it.
+        self._copied: dict[int, Needs] = {}
         self._any_found = False
 
     @property
@@ -145,15 +150,23 @@ class Candidates:
 
     def reason_numbers(self, work: PlannedWork) -> list[int]:
         """The numbers of the segment's reasons in the table ``candidates``."""
-        return [self._numbers[reason] for reason in reasons(work)]
+        return [self._numbers[reason] for reason in self._reasons(work)]
+
+    def _reasons(self, work: PlannedWork) -> Iterator[Reason]:
+        return reasons(work, self._watermark_block)
 
     def prepare(self, works: Sequence[PlannedWork]) -> None:
         """Look up all reasons of all levels that are there before anything is computed."""
-        self._look_up(reason for work in works for reason in reasons(work) if not isinstance(reason, Referenced))
+        for work in works:
+            needs = needs_of(work.definition)
+            for reason in self._reasons(work):
+                self._needs[reason] = self._needs.get(reason, Needs()) | needs
+        self._look_up(reason for work in works for reason in self._reasons(work) if not isinstance(reason, Referenced))
 
     def find(self, level: Sequence[PlannedWork]) -> dict[int, int]:
         """Complete the candidates of a level's segments and copy their events out; returns how many each has."""
-        if self._look_up(reason for work in level for reason in reasons(work)) or not self._extracted:
+        self._look_up(reason for work in level for reason in self._reasons(work))
+        if len(self._copied) < len(self._numbers):
             extraction = self._workers.submit(self._extract)
             counts = self._count(level)
             extraction.result()
@@ -162,15 +175,14 @@ class Candidates:
         self._any_found = self._any_found or any(counts.values())
         return counts
 
-    def _look_up(self, wanted: Iterable[Reason]) -> bool:
-        """Store the users of the reasons that are new; returns whether any is."""
+    def _look_up(self, wanted: Iterable[Reason]) -> None:
+        """Store the users of the reasons that are new."""
         new = [reason for reason in dict.fromkeys(wanted) if reason not in self._numbers]
         # Limits on the same event types side by side: they share a pass.
         new.sort(key=lambda reason: reason.limit.event_types if isinstance(reason, Swept) else ())
         for reason in new:
             self._numbers[reason] = len(self._numbers) + 1
         list(self._workers.map(self._insert, split_evenly(new, _REASONS_PER_INSERT)))
-        return bool(new)
 
     def _insert(self, batch: Sequence[Reason]) -> None:
         parameters = Parameters()
@@ -214,29 +226,14 @@ class Candidates:
         return {work.segment.id: int(count) for work, count in zip(level, row, strict=True)}
 
     def _extract(self) -> None:
-        """Copy the events of candidates that have none copied yet."""
-        self._extracted = True
-        parameters: dict[str, object] = {}
-        types = ""
-        if self._event_types is not None:
-            types = "AND event_type IN {event_types:Array(String)}"
-            parameters["event_types"] = sorted(self._event_types)
-        self._session.run(_EXTRACT.format(of_types=types, not_extracted=_NOT_EXTRACTED), parameters)
-
-
-def event_types_read(definitions: Iterable[Definition]) -> frozenset[str] | None:
-    """The event types that evaluating these definitions needs; None when that is all of them."""
-    found = {IDENTIFICATION}
-    for definition in definitions:
-        for condition in iter_conditions(definition):
-            if isinstance(condition, EventSequence):
-                if condition.strict:
-                    return None
-                found.update(step.event_type for step in condition.steps)
-            event_type = getattr(condition, "event_type", None)
-            if event_type is not None:
-                found.add(event_type)
-    return frozenset(found)
+        """Copy the events that are needed because of new reasons and have not been copied because of earlier ones."""
+        new = {number: self._needs[reason] for reason, number in self._numbers.items() if number not in self._copied}
+        parameters = Parameters()
+        needed = is_needed(new, parameters.of("new"))
+        if self._copied:
+            needed += f" AND NOT {is_needed(self._copied, parameters.of('copied'))}"
+        self._copied.update(new)
+        self._session.run(_EXTRACT.format(reasons=_listed(new), is_needed=needed), parameters.values)
 
 
 def last_computation(work: PlannedWork) -> CommittedSegment:

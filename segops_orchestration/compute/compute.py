@@ -13,7 +13,7 @@ from segops_orchestration.catalog.records import CommittedCounts, Computation, M
 from segops_orchestration.catalog.tables import to_milliseconds
 from segops_orchestration.compute.apply import apply_changes
 from segops_orchestration.compute.buckets import first_buckets
-from segops_orchestration.compute.candidates import Candidates, event_types_read
+from segops_orchestration.compute.candidates import Candidates
 from segops_orchestration.compute.changes import count_changes, count_members, stage_deltas, stage_full
 from segops_orchestration.compute.lease import LEASE_SECONDS, HeldLease
 from segops_orchestration.compute.lookup import update_lookup
@@ -162,7 +162,7 @@ class _Execution:
         deltas = [work for level in levels for work in level if work.mode == "delta"]
         results: list[SegmentResult] = []
         with ThreadPoolExecutor(DELTA_WORKERS) as workers:
-            candidates = Candidates(self._session, workers, event_types_read(work.definition for work in deltas))
+            candidates = Candidates(self._session, workers, self._computation.watermark_block)
             if not _fits(lambda: candidates.prepare(deltas)):
                 self._too_many = True
             for number, level in enumerate(levels, start=1):

@@ -80,7 +80,7 @@ def _step(name: str, call: int = 1, owner: Any = engine) -> Callable[[pytest.Mon
 
 
 STEPS: dict[str, Callable[[pytest.MonkeyPatch, Effect], None]] = {
-    "planned": _step("event_types_read"),
+    "planned": _step("Candidates"),
     "staged": _step("count_changes"),
     "marked as staged": _step("apply_changes"),
     "half applied": _half_applied,
