@@ -48,7 +48,7 @@ def test_an_address_in_a_message_has_no_password() -> None:
 def test_a_server_that_is_not_there_is_one_clear_message() -> None:
     settings = Settings.from_env({"SEGOPS_CLICKHOUSE_URL": "http://u:hush@127.0.0.1:9"})
 
-    with pytest.raises(WarehouseError, match=r"ClickHouse at http://u@127\.0\.0\.1:9") as caught:
+    with pytest.raises(WarehouseError, match=r"^ClickHouse at http://127\.0\.0\.1:9 cannot be reached") as caught:
         Warehouse.connect(settings)
 
     assert "hush" not in str(caught.value)
@@ -128,7 +128,7 @@ def test_a_server_that_goes_away_is_told_without_the_parameters(settings: Settin
     tenant.query("SELECT 1")
     stop(with_home)
 
-    with pytest.raises(WarehouseError, match=r"^gone: ") as caught:
+    with pytest.raises(WarehouseError, match=r"^ClickHouse at .* cannot be reached") as caught:
         tenant.query("SELECT {user:String}", {"user": "ada@example.org"})
 
     assert "ada" not in str(caught.value)
