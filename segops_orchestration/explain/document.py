@@ -12,13 +12,11 @@ def explanation_document(found: Explanation) -> dict[str, Any]:
     """All that was found out. Fields are always there, null where they do not apply."""
     return {
         "tenant": found.tenant,
-        "segment": {
-            "id": found.segment.id,
-            "slug": found.segment.slug,
-            "name": found.segment.name,
-            "version": found.segment.version,
-            "status": found.segment.status,
-        },
+        "segment_id": found.segment.id,
+        "slug": found.segment.slug,
+        "name": found.segment.name,
+        "version": found.segment.version,
+        "status": found.segment.status,
         "user_id": found.user_id,
         "at": found.at,
         "events": found.events,
@@ -40,7 +38,7 @@ def _condition(found: ExplainedCondition) -> dict[str, Any]:
         "actual": found.actual,
         "threshold": found.threshold,
         "decided_by": [asdict(event) for event in found.decided_by],
-        "segment": found.segment,
+        "slug": found.segment,
         "unfolded_at": found.unfolded_at,
         # Of what combines conditions the document is that of all below, which say it themselves.
         "document": found.document if found.threshold is not None else None,

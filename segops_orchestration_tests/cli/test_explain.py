@@ -60,7 +60,7 @@ def test_json_holds_the_whole_tree(segops: Segops, shop: Shop) -> None:
     found = segops("explain", shop.slug, "vips", "ann", "--json").json
 
     member, big = found["definition"]["conditions"]
-    assert (member["segment"], member["holds"], member["actual"]) == ("buyers", True, {"is_member": True})
+    assert (member["slug"], member["holds"], member["actual"]) == ("buyers", True, {"is_member": True})
     (lately,) = member["conditions"]
     assert lately["path"] == "segment buyers: conditions[0]"
     assert lately["document"] == LATELY
