@@ -14,7 +14,7 @@ from segops_orchestration.compiler.operators import filter_predicates, property_
 from segops_orchestration.compiler.parameters import AT, ScopedParameters
 from segops_orchestration.compiler.periods import regularity_members
 from segops_orchestration.compiler.sequences import sequence_members
-from segops_orchestration.compiler.source import Source
+from segops_orchestration.compiler.source import EVENT_ORDER, Source
 from segops_orchestration.compiler.sql import earlier, select
 from segops_orchestration.compiler.windows import ALWAYS, Window, window_of
 from segops_orchestration.dsl.durations import MILLISECONDS_PER_DAY, Span, days_span, span_of
@@ -198,6 +198,5 @@ def _property_held(condition: PropertyHeld, context: Context) -> UserSet:
 
 
 def _latest(relation: str, where: list[str]) -> str:
-    """Each user's latest payload. UUIDToNum because ClickHouse orders a UUID by its second half first."""
-    order = "(occurred_at, ingested_at, UUIDToNum(event_id))"
-    return select(["user_id", f"argMax(payload, {order}) AS latest"], relation, where, group_by="user_id")
+    """Each user's latest payload."""
+    return select(["user_id", f"argMax(payload, {EVENT_ORDER}) AS latest"], relation, where, group_by="user_id")

@@ -15,7 +15,7 @@ from segops_orchestration.dsl.models import EventSequence
 
 def sequence_members(condition: EventSequence, source: Source, parameters: ScopedParameters) -> str:
     """A SELECT of the users who have the sequence."""
-    steps = _steps(condition, parameters)
+    steps = step_predicates(condition, parameters)
     where = [*source.filters, *window_of(condition).predicates(parameters)]
     if condition.strict:
         return _adjacent(condition, steps, source, where, parameters)
@@ -26,7 +26,7 @@ def sequence_members(condition: EventSequence, source: Source, parameters: Scope
     return _in_time(condition, steps, source, [of_these_types, *where], parameters)
 
 
-def _steps(condition: EventSequence, parameters: ScopedParameters) -> list[str]:
+def step_predicates(condition: EventSequence, parameters: ScopedParameters) -> list[str]:
     """For each step, whether an event is one."""
     steps = []
     for index, step in enumerate(condition.steps):

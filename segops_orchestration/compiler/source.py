@@ -15,6 +15,9 @@ from segops_orchestration.compiler.sql import select
 
 IDENTIFICATION = "context_identified"
 
+# The order of a user's events. UUIDToNum because ClickHouse orders a UUID by its second half first.
+EVENT_ORDER = "(occurred_at, ingested_at, UUIDToNum(event_id))"
+
 
 @dataclass(frozen=True)
 class Source:

@@ -20,6 +20,12 @@ Evaluate = Callable[[int, int], int]
 TakeBack = Callable[[int, int], None]
 
 
+def count_users(session: ComputeSession) -> int:
+    """About how many users the tenant has. A user can have several rows until they are merged."""
+    ((users,),) = session.rows("SELECT uniq(user_id) FROM users")
+    return int(users)
+
+
 def first_buckets(session: ComputeSession, users: int, definitions: Iterable[Definition]) -> int:
     """Into how many buckets to divide so many users. A guess: those that do not fit are divided again."""
     conditions = sum(1 for definition in definitions for _ in iter_conditions(definition))

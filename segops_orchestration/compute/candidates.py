@@ -137,6 +137,7 @@ class Candidates:
         self._session = session
         self._watermark_block = watermark_block
         self._workers = workers
+        self._reasons_of: dict[int, Sequence[Reason]] = {}
         self._numbers: dict[Reason, int] = {}
         self._needs: dict[Reason, Needs] = {}
         # By the number of the reason, what has been copied because of it.
@@ -152,8 +153,10 @@ class Candidates:
         """The numbers of the segment's reasons in the table ``candidates``."""
         return [self._numbers[reason] for reason in self._reasons(work)]
 
-    def _reasons(self, work: PlannedWork) -> Iterator[Reason]:
-        return reasons(work, self._watermark_block)
+    def _reasons(self, work: PlannedWork) -> Sequence[Reason]:
+        if work.segment.id not in self._reasons_of:
+            self._reasons_of[work.segment.id] = tuple(reasons(work, self._watermark_block))
+        return self._reasons_of[work.segment.id]
 
     def prepare(self, works: Sequence[PlannedWork]) -> None:
         """Look up all reasons of all levels that are there before anything is computed."""

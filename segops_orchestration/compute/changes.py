@@ -13,6 +13,7 @@ from segops_orchestration.compiler.segment import CompiledQuery, compile_members
 from segops_orchestration.compiler.source import CANDIDATES, EVERYONE, ONE_BUCKET, Source, existing_users
 from segops_orchestration.compiler.sql import indent
 from segops_orchestration.compute.buckets import in_buckets
+from segops_orchestration.compute.compared import compared_with_stored
 from segops_orchestration.compute.plan import PlannedWork, Resolver
 from segops_orchestration.compute.session import ComputeSession
 
@@ -20,18 +21,7 @@ _STAGE = """INSERT INTO membership_changes (segment_id, computation_id, user_id,
 SELECT
   {{segment_id:UInt64}}, {{computation_id:UInt64}}, user_id, if(is_in > 0, 'entered', 'exited'),
   {{at:DateTime64(3, 'UTC')}}
-FROM (
-  SELECT user_id, sum(now_in) AS is_in, sum(was_in) AS was
-  FROM (
-    SELECT user_id, 1 AS now_in, 0 AS was_in FROM (
-{members}
-    )
-    UNION ALL
-    SELECT user_id, 0 AS now_in, 1 AS was_in FROM segment_memberships FINAL
-    WHERE {current}
-  )
-  GROUP BY user_id
-)
+FROM {compared}
 WHERE is_in != was"""
 
 # Evaluates several segments for each candidate at once: planning a statement takes longer than running it.
@@ -138,8 +128,7 @@ def _stage_deltas(
 def _stage(
     session: ComputeSession, work: PlannedWork, query: CompiledQuery, source: Source, bound: dict[str, object]
 ) -> int:
-    current = " AND ".join(["segment_id = {segment_id:UInt64}", *source.user_filters])
-    sql = _STAGE.format(members=query.sql, current=current)
+    sql = _STAGE.format(compared=compared_with_stored(query.sql, source.user_filters))
     parameters = {**query.parameters, **bound, "segment_id": work.segment.id}
     return session.run(sql, parameters, segment=work.segment.slug)
 

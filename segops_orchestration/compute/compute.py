@@ -12,7 +12,7 @@ from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.records import CommittedCounts, Computation, Mode, StagedCounts
 from segops_orchestration.catalog.tables import to_milliseconds
 from segops_orchestration.compute.apply import apply_changes
-from segops_orchestration.compute.buckets import first_buckets
+from segops_orchestration.compute.buckets import count_users, first_buckets
 from segops_orchestration.compute.candidates import Candidates
 from segops_orchestration.compute.changes import count_changes, count_members, stage_deltas, stage_full
 from segops_orchestration.compute.lease import LEASE_SECONDS, HeldLease
@@ -199,7 +199,7 @@ class _Execution:
 
     def _stage_all_in_full(self, works: Sequence[PlannedWork]) -> list[_Staged]:
         if works and self._users is None:
-            ((self._users,),) = self._session.rows("SELECT uniq(user_id) FROM users")
+            self._users = count_users(self._session)
         with ThreadPoolExecutor(FULL_WORKERS) as workers:
             return list(workers.map(self._stage_full, works))
 

@@ -16,6 +16,7 @@ from segops_orchestration.compiler.parameters import instant_text
 from segops_orchestration.compiler.segment import compile_members
 from segops_orchestration.compiler.source import ONE_BUCKET
 from segops_orchestration.compute.buckets import first_buckets, in_buckets
+from segops_orchestration.compute.compared import compared_with_stored
 from segops_orchestration.compute.compute import read_watermark
 from segops_orchestration.compute.lease import HeldLease
 from segops_orchestration.compute.plan import Resolver, Watermark, full_reason
@@ -30,18 +31,7 @@ _EXAMPLES = 5
 
 _COMPARE = """SELECT
   countIf(is_in > was), countIf(is_in < was), arraySort(groupArrayIf({examples})(user_id, is_in != was))
-FROM (
-  SELECT user_id, sum(now_in) AS is_in, sum(was_in) AS was
-  FROM (
-    SELECT user_id, 1 AS now_in, 0 AS was_in FROM (
-{members}
-    )
-    UNION ALL
-    SELECT user_id, 0 AS now_in, 1 AS was_in FROM segment_memberships FINAL
-    WHERE segment_id = {{segment_id:UInt64}} AND {sample}
-  )
-  GROUP BY user_id
-)
+FROM {compared}
 WHERE user_id NOT IN ({drifted})"""
 
 # Whom a computation of that time did not know yet: see candidates.Arrived.
@@ -176,7 +166,9 @@ def _verify(
     query = compile_members(definition, ONE_BUCKET, resolver.id)
     of_bucket = " AND ".join(ONE_BUCKET.user_filters)
     drifted = f"{_DRIFTED}\n  AND {of_bucket}"
-    compare = _COMPARE.format(members=query.sql, sample=of_bucket, drifted=drifted, examples=_EXAMPLES)
+    compare = _COMPARE.format(
+        compared=compared_with_stored(query.sql, ONE_BUCKET.user_filters), drifted=drifted, examples=_EXAMPLES
+    )
     found: list[tuple[int, int, int, list[str]]] = []
 
     def look(bucket: int, buckets: int) -> int:

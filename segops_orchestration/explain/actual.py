@@ -17,7 +17,7 @@ from segops_orchestration.compiler.json_value import JsonValue
 from segops_orchestration.compiler.operators import COMPARISONS, satisfies
 from segops_orchestration.compiler.parameters import AT, Parameters, ScopedParameters
 from segops_orchestration.compiler.periods import period_edges, period_number
-from segops_orchestration.compiler.source import IDENTIFICATION, ONE_USER
+from segops_orchestration.compiler.source import EVENT_ORDER, IDENTIFICATION, ONE_USER
 from segops_orchestration.compiler.sql import earlier, select
 from segops_orchestration.compiler.windows import ALWAYS, window_of
 from segops_orchestration.dsl.models import (
@@ -35,7 +35,7 @@ from segops_orchestration.dsl.models import (
 from segops_orchestration.dsl.property_path import ArrayStep, PathStep, split_path
 from segops_orchestration.explain.history import Statement, UserEvents, instant_of, unions
 from segops_orchestration.explain.sequence import reached_sql
-from segops_orchestration.explain.sql import ORDER, event_map, event_tuple
+from segops_orchestration.explain.sql import event_map, event_tuple
 
 _MOST_ELEMENTS = 20
 _LONGEST_VALUE = 1_000
@@ -88,7 +88,7 @@ def _row(columns: Mapping[str, str], relation: str, where: Sequence[str] = (), h
 def _latest_sql(condition: EventCount | Recency, context: Context) -> str:
     window = window_of(condition) if isinstance(condition, EventCount) else ALWAYS
     events = matching_events(condition.event_type, condition.where, window, context)
-    latest = event_map(f"argMax({event_tuple()}, {ORDER})")
+    latest = event_map(f"argMax({event_tuple()}, {EVENT_ORDER})")
     return _row({"count": "toString(count())", "event": latest}, context.source.events, events)
 
 
@@ -105,7 +105,7 @@ def _age_read(condition: Recency, row: Mapping[str, str], user: UserEvents) -> A
 
 def _first_sql(condition: FirstEvent, context: Context) -> str:
     events = matching_events(condition.event_type, condition.where, ALWAYS, context)
-    first = event_map(f"argMin({event_tuple()}, {ORDER})")
+    first = event_map(f"argMin({event_tuple()}, {EVENT_ORDER})")
     return _row({"event": first}, context.source.events, events)
 
 
@@ -117,7 +117,7 @@ def _first_read(condition: FirstEvent, row: Mapping[str, str], user: UserEvents)
 def _amount_sql(condition: Monetary, context: Context) -> str:
     events = matching_events(condition.event_type, condition.where, window_of(condition), context)
     columns = [f"{amount(condition.property, context.parameters)} AS amount", f"{event_tuple()} AS event"]
-    amounts = select([*columns, f"{ORDER} AS event_order"], context.source.events, events)
+    amounts = select([*columns, f"{EVENT_ORDER} AS event_order"], context.source.events, events)
     aggregate = AGGREGATES[condition.metric]
     if condition.metric in ROUNDED:
         aggregate = f"round({aggregate}, 6)"
@@ -148,7 +148,7 @@ def _regularity_sql(condition: Regularity, context: Context) -> str:
     events = matching_events(condition.event_type, condition.where, ALWAYS, context)
     events.append(f"occurred_at > {earlier(AT, period_edges(condition)[-1], 'oldest', parameters)}")
     number = f"{period_number(condition, parameters)} AS number"
-    latest = f"max(({ORDER}, {event_tuple()})) AS latest"
+    latest = f"max(({EVENT_ORDER}, {event_tuple()})) AS latest"
     periods = select([number, "count() AS happened", latest], context.source.events, events, group_by="number")
     found = {
         "counts": "toJSONString(CAST((groupArray(toUInt32(number)), groupArray(toUInt32(happened))), "
@@ -190,14 +190,14 @@ assert _COMPARE.keys() == COMPARISONS.keys()
 def _event_property_sql(condition: EventProperty, context: Context) -> str:
     where = None if condition.operator == "has_element" else condition.where
     events = matching_events(condition.event_type, where, window_of(condition), context)
-    value = _value(f"argMax(payload, {ORDER})", split_path(condition.property), context.parameters)
-    latest = event_map(f"argMax({event_tuple()}, {ORDER})")
+    value = _value(f"argMax(payload, {EVENT_ORDER})", split_path(condition.property), context.parameters)
+    latest = event_map(f"argMax({event_tuple()}, {EVENT_ORDER})")
     return _row({"value": value, "event": latest}, context.source.events, events)
 
 
 def _user_property_sql(condition: UserProperty, context: Context) -> str:
-    value = _value(f"argMax(payload, {ORDER})", split_path(condition.property), context.parameters)
-    latest = event_map(f"argMax({event_tuple(IDENTIFICATION)}, {ORDER})")
+    value = _value(f"argMax(payload, {EVENT_ORDER})", split_path(condition.property), context.parameters)
+    latest = event_map(f"argMax({event_tuple(IDENTIFICATION)}, {EVENT_ORDER})")
     return _row({"value": value, "event": latest}, context.source.identifications, context.source.filters)
 
 
@@ -208,10 +208,10 @@ def _value_read(condition: EventProperty | UserProperty, row: Mapping[str, str],
 def _held_sql(condition: PropertyHeld, context: Context) -> str:
     """The identifications in order; the run began with the one after the last that did not satisfy."""
     tested = satisfies(condition, context.parameters)
-    identification = f"({ORDER}, {tested}, {event_tuple(IDENTIFICATION)})"
+    identification = f"({EVENT_ORDER}, {tested}, {event_tuple(IDENTIFICATION)})"
     history = f"arraySort(it -> it.1, groupArray({identification})) AS history"
     broken = "arrayLastIndex(it -> NOT it.2, history) AS broken"
-    payload = f"argMax(payload, {ORDER}) AS latest"
+    payload = f"argMax(payload, {EVENT_ORDER}) AS latest"
     per_user = select(
         [history, broken, payload], context.source.identifications, context.source.filters, having="count() > 0"
     )

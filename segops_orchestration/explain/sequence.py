@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from segops_orchestration.compiler.operators import filter_predicates
 from segops_orchestration.compiler.parameters import ScopedParameters
-from segops_orchestration.compiler.source import Source
+from segops_orchestration.compiler.sequences import step_predicates
+from segops_orchestration.compiler.source import EVENT_ORDER, Source
 from segops_orchestration.compiler.sql import indent, later, select
 from segops_orchestration.compiler.windows import window_of
 from segops_orchestration.dsl.durations import span_of
 from segops_orchestration.dsl.models import EventSequence
-from segops_orchestration.explain.sql import ORDER, event_maps, event_tuple
+from segops_orchestration.explain.sql import event_maps, event_tuple
 
 
 def reached_sql(condition: EventSequence, source: Source, parameters: ScopedParameters) -> str:
     """A SELECT of one map: the events of the latest attempt that got furthest, under ``events``."""
-    steps = _steps(condition, parameters)
+    steps = step_predicates(condition, parameters)
     where = [*source.filters, *window_of(condition).predicates(parameters)]
     if condition.strict:
         return _adjacent(condition, steps, source, where, parameters)
@@ -32,16 +32,6 @@ def reached_sql(condition: EventSequence, source: Source, parameters: ScopedPara
     union = "\nUNION ALL\n".join(attempts)
     furthest = select("argMax(trail, length(trail)) AS trail", f"(\n{indent(union)}\n)", having="count() > 0")
     return select(f"map('events', {event_maps('trail')}) AS found", furthest)
-
-
-def _steps(condition: EventSequence, parameters: ScopedParameters) -> list[str]:
-    """For each step, whether an event is one."""
-    steps = []
-    for index, step in enumerate(condition.steps):
-        is_step = [f"event_type = {parameters.text(f'step{index}', step.event_type)}"]
-        is_step += filter_predicates(step.where, parameters.of(f"step{index}"))
-        steps.append(" AND ".join(is_step))
-    return steps
 
 
 def _chain(step: str, before: str, source: Source, where: Sequence[str]) -> str:
@@ -65,7 +55,7 @@ def _adjacent(
     condition: EventSequence, steps: Sequence[str], source: Source, where: Sequence[str], parameters: ScopedParameters
 ) -> str:
     """The same of steps side by side among all events."""
-    event = f"({ORDER}, [{', '.join(steps)}], {event_tuple()})"
+    event = f"({EVENT_ORDER}, [{', '.join(steps)}], {event_tuple()})"
     history = select(
         f"arraySort(it -> it.1, groupArray({event})) AS history", source.events, where, having="count() > 0"
     )

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-ORDER = "(occurred_at, ingested_at, UUIDToNum(event_id))"
-"""The order of a user's events."""
-
 
 def event_tuple(event_type: str | None = None) -> str:
     """What identifies an event of the relation at hand; ``event_type`` where that has no such column."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from segops_orchestration.catalog.records import Segment
@@ -144,13 +144,3 @@ class _Unfolding:
         number = len(self._tree.nodes)
         self._tree.nodes.append(Node(number, path, condition, children, logic, leaf, segment, unfolded_at))
         return number
-
-
-def shown_nodes(tree: Tree) -> Iterator[Node]:
-    """Every node once, in document order, parents first."""
-    waiting = [tree.root]
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if node.unfolded_at is None:
-            waiting += [tree.nodes[child] for child in reversed(node.children)]

@@ -11,26 +11,14 @@ from segops_orchestration.compiler.conditions import ResolveSegment
 from segops_orchestration.compiler.segment import compile_members
 from segops_orchestration.compiler.source import EVERYONE, ONE_BUCKET
 from segops_orchestration.compute.buckets import first_buckets, in_buckets
+from segops_orchestration.compute.compared import compared_with_stored
 from segops_orchestration.compute.session import ComputeSession
 from segops_orchestration.dsl.models import Definition
-
-MAX_SAMPLE = 1_000
 
 _COMPARE = """SELECT
   countIf(was > 0), countIf(is_in > 0), countIf(is_in > was), countIf(is_in < was),
   groupArraySortedIf({sample})(user_id, is_in > was), groupArraySortedIf({sample})(user_id, is_in < was)
-FROM (
-  SELECT user_id, sum(now_in) AS is_in, sum(was_in) AS was
-  FROM (
-    SELECT user_id, 1 AS now_in, 0 AS was_in FROM (
-{members}
-    )
-    UNION ALL
-    SELECT user_id, 0 AS now_in, 1 AS was_in FROM segment_memberships FINAL
-    WHERE {current}
-  )
-  GROUP BY user_id
-)"""
+FROM {compared}"""
 
 _LEAVE = """SELECT count(), groupArraySorted({sample})(user_id)
 FROM segment_memberships FINAL
@@ -88,9 +76,8 @@ def evaluate(session: ComputeSession, proposal: Proposal, resolve: ResolveSegmen
     def one_bucket(bucket: int, of: int) -> int:
         source = EVERYONE if of == 1 else ONE_BUCKET
         query = compile_members(proposal.definition, source, resolve)
-        current = " AND ".join(["segment_id = {segment_id:UInt64}", *source.user_filters])
         # An aggregate over 0 sorted values is refused.
-        sql = _COMPARE.format(members=query.sql, current=current, sample=max(1, sample))
+        sql = _COMPARE.format(compared=compared_with_stored(query.sql, source.user_filters), sample=max(1, sample))
         bound = {} if of == 1 else {"bucket": bucket, "buckets": of}
         (row,) = session.rows(sql, {**query.parameters, **bound, "segment_id": proposal.segment_id or 0})
         parts.append(_effect(row))

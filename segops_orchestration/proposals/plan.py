@@ -10,6 +10,7 @@ from typing import Literal
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.records import CommittedSegment, SegmentChange
 from segops_orchestration.catalog.tables import to_milliseconds
+from segops_orchestration.compute.buckets import count_users
 from segops_orchestration.compute.compute import read_watermark
 from segops_orchestration.compute.plan import Watermark
 from segops_orchestration.compute.session import ComputeSession
@@ -201,7 +202,7 @@ class _Planner:
         self._watermark = watermark
         self._sample = sample
         self._session = ComputeSession(database, 0, 0, at, run_id=None)
-        self.users = self._count_users() if watermark is not None else 0
+        self.users = count_users(self._session) if watermark is not None else 0
 
     def segment(self, change: SegmentChange, source: str | None) -> SegmentPlan:
         kind = _CHANGES[change.outcome]
@@ -243,8 +244,3 @@ class _Planner:
             change.slug, stored.id if stored is not None else None, self._definitions.of(change.slug), reached
         )
         return evaluate(self._session, proposal, self._definitions.resolve, self.users, self._sample)
-
-    def _count_users(self) -> int:
-        """About how many users there are: the passes are as many as they need."""
-        ((users,),) = self._session.rows("SELECT uniq(user_id) FROM users")
-        return int(users)
