@@ -148,7 +148,7 @@ def _supported(documents: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, 
         try:
             definition: Definition = parse_definition(document)
             compile_members(definition, EVERYONE, lambda _: 1)
-        except (SegOpsError, NotImplementedError, TypeError) as error:
+        except SegOpsError as error:
             refused[slug] = str(error).splitlines()[0]
             continue
         missing = [key for key in referenced_segments(definition) if key in refused]
