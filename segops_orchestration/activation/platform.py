@@ -1,0 +1,168 @@
+"""What a platform is to the delivery: what it needs of a user, how large a batch is, how to send and read back.
+
+A platform is one class in ``platforms/`` and one line in ``platforms/__init__.py``. It speaks for one connector and
+knows nothing of what was delivered before; the delivery knows nothing of HTTP.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from segops_orchestration.errors import SegOpsError
+
+Action = Literal["add", "remove"]
+
+
+class PlatformRefused(SegOpsError):
+    """It will refuse until a person has done something: a wrong key, a missing scope, a target that is gone.
+
+    The message has the platform's own words. ``status`` is the HTTP status, 0 when there was none.
+    """
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class PlatformUnavailable(SegOpsError):
+    """It does not answer for now: too many requests, server errors, no connection, after all retries of the call.
+
+    ``wait_seconds`` is how long it asked to be left alone, if it said so.
+    """
+
+    def __init__(self, message: str, wait_seconds: float | None = None) -> None:
+        super().__init__(message)
+        self.wait_seconds = wait_seconds
+
+
+class BatchRefused(SegOpsError):
+    """It refused the batch as a whole because of what is in it, and took none of it.
+
+    ``users`` are those whom it blames. None blamed: the delivery halves the batch until the faulty user is alone.
+    """
+
+    def __init__(self, message: str, users: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.users: Mapping[str, str] = users or {}
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody to add or to remove.
+
+    ``properties`` is the payload of the latest identification, empty unless the platform ``reads_properties``.
+    ``platform_id`` is what the platform called the user when an earlier add was confirmed, else empty.
+    ``entered_at`` is, for an add, the instant of the computation in which the user entered, as ISO text.
+    """
+
+    user_id: str
+    properties: Mapping[str, Any] = field(default_factory=dict)
+    platform_id: str = ""
+    entered_at: str = ""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a batch. A user of the batch who is not mentioned was taken.
+
+    Attributes:
+        rejected: user id -> the platform's reason.
+        unknown: whose outcome could not be read; they are sent again.
+        platform_ids: user id -> what the platform calls the user, where that is needed to remove them later.
+        job: the platform goes on working on the batch and answers ``follow`` for this id; then nobody is taken yet,
+            and only ``rejected`` counts.
+    """
+
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    unknown: Collection[str] = ()
+    platform_ids: Mapping[str, str] = field(default_factory=dict)
+    job: str | None = None
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that ``test`` looked at: the key, a scope, the target. ``detail`` says what is wrong and what to do."""
+
+    name: str
+    ok: bool
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """At most ``requests`` in any ``seconds``. The source of the figure belongs beside it."""
+
+    requests: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ConfigField:
+    """One entry of a connector's config or one of its secrets, as ``segops connectors types`` shows it.
+
+    ``check`` raises ValueError, saying what is allowed; it returns the value to store.
+    """
+
+    name: str
+    help: str
+    required: bool = True
+    secret: bool = False
+    default: Any = None
+    check: Any = None
+
+
+class Platform(ABC):
+    """One connector's platform. Made with checked config and decrypted secrets; keeps one HTTP session.
+
+    Calls retry by themselves what may be retried (429, 5xx, no connection) for a bounded time, under the published
+    rates, and raise PlatformRefused, PlatformUnavailable or BatchRefused. All sending is idempotent.
+    """
+
+    type: ClassVar[str]
+    title: ClassVar[str]
+    fields: ClassVar[Sequence[ConfigField]]
+    # Whether ``User.properties`` is wanted.
+    reads_properties: ClassVar[bool] = False
+    # Whether ``read_back`` works at all (with this config).
+    reads_back: bool = False
+
+    @abstractmethod
+    def batch_size(self, action: Action) -> int:
+        """Users in one call of ``add`` or ``remove``. Also the unit whose answer is recorded before the next."""
+
+    def in_flight(self) -> int:
+        """How many batches may be under way at once, of different users; one unless the limits want more."""
+        return 1
+
+    def lacks(self, user: User) -> str | None:
+        """What the platform needs of a user to add and this one does not have; None when nothing."""
+        return None
+
+    @abstractmethod
+    def add(self, users: Sequence[User], batch_id: str) -> Answer:
+        """Make the users members of the audience. ``batch_id`` is the same when the same batch is sent again."""
+
+    @abstractmethod
+    def remove(self, users: Sequence[User], batch_id: str) -> Answer:
+        """Take the users out of the audience; one who is not in it counts as taken out."""
+
+    def follow(self, job: str, users: Sequence[User]) -> Answer | None:
+        """What became of a job of ``add``; None while the platform is still at it."""
+        raise NotImplementedError(f"{self.type} answers at once")
+
+    @abstractmethod
+    def test(self) -> list[Finding]:
+        """Key, scope and target, by harmless calls. Never raises PlatformRefused: it says what is wrong instead."""
+
+    def read_back(self, users: Iterator[User]) -> Iterator[str]:
+        """User ids in the audience now: all of them, or of ``users`` where the platform answers only for given users.
+
+        The delivery streams ``users`` (acknowledged and desired ones) and compares.
+        """
+        raise NotImplementedError(f"{self.type} cannot be read back")
+
+    def close(self) -> None:  # noqa: B027  # not every platform has one
+        """Close the HTTP session."""
