@@ -7,10 +7,12 @@ knows nothing of what was delivered before; the delivery knows nothing of HTTP.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
+from segops_orchestration.activation.limiter import LimiterFactory, local_limiters
+from segops_orchestration.activation.limiter import Rate as Rate
 from segops_orchestration.errors import SegOpsError
 
 Action = Literal["add", "remove"]
@@ -30,12 +32,14 @@ class PlatformRefused(SegOpsError):
 class PlatformUnavailable(SegOpsError):
     """It does not answer for now: too many requests, server errors, no connection, after all retries of the call.
 
-    ``wait_seconds`` is how long it asked to be left alone, if it said so.
+    ``wait_seconds`` is how long it asked to be left alone, if it said so. ``may_have_applied``: one of the requests
+    may have been carried out although no answer came; after nothing but 429 and refused connections none was.
     """
 
-    def __init__(self, message: str, wait_seconds: float | None = None) -> None:
+    def __init__(self, message: str, wait_seconds: float | None = None, *, may_have_applied: bool = True) -> None:
         super().__init__(message)
         self.wait_seconds = wait_seconds
+        self.may_have_applied = may_have_applied
 
 
 class BatchRefused(SegOpsError):
@@ -92,14 +96,6 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Rate:
-    """At most ``requests`` in any ``seconds``. The source of the figure belongs beside it."""
-
-    requests: int
-    seconds: float
-
-
-@dataclass(frozen=True)
 class ConfigField:
     """One entry of a connector's config or one of its secrets, as ``segops connectors types`` shows it.
 
@@ -112,6 +108,36 @@ class ConfigField:
     secret: bool = False
     default: Any = None
     check: Any = None
+
+
+def _go_on() -> None:
+    """The check before a request, of whoever has nothing to check."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """What a platform is made with: one connector, for the time of one piece of work.
+
+    Attributes:
+        config: checked and complete: every field of ``Platform.fields`` that is not a secret is a key.
+        secrets: decrypted, by field name.
+        limiter: gives the limiter of a key and its rates; ``limiters(..)`` of ``limiter.py`` shares it over processes.
+        before_request: called before every HTTP request, retries too; whatever it raises stops the work.
+        allow_private_targets: whether an address of a private network may be called.
+    """
+
+    tenant: str
+    connector_id: int
+    connector: str
+    segment_id: int
+    segment: str
+    segment_name: str
+    type: str
+    config: Mapping[str, Any]
+    secrets: Mapping[str, str] = field(repr=False)
+    limiter: LimiterFactory = field(default=local_limiters, repr=False)
+    before_request: Callable[[], None] = field(default=_go_on, repr=False)
+    allow_private_targets: bool = False
 
 
 class Platform(ABC):
@@ -128,6 +154,9 @@ class Platform(ABC):
     reads_properties: ClassVar[bool] = False
     # Whether ``read_back`` works at all (with this config).
     reads_back: bool = False
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
 
     @abstractmethod
     def batch_size(self, action: Action) -> int:

@@ -1,0 +1,293 @@
+"""HTTP as every platform needs it: paced, retried within bounds, answers turned into what the delivery understands."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from segops_orchestration.activation.limiter import Limiter
+from segops_orchestration.activation.platform import BatchRefused, PlatformRefused, PlatformUnavailable
+
+CONNECT_SECONDS = 5.0
+READ_SECONDS = 30.0
+# All tries of one call together, pauses included.
+PATIENCE_SECONDS = 120.0
+# The first pause is up to this long, each further one up to twice the one before.
+FIRST_PAUSE_SECONDS = 0.5
+LONGEST_PAUSE_SECONDS = 30.0
+# An answer larger or slower than this is given up.
+MOST_ANSWER_BYTES = 64 << 20
+MOST_WORDS = 500
+
+_REFUSED = (401, 403, 404)
+_BATCH_REFUSED = (400, 413, 422)
+_EPOCH_FLOOR = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A platform's answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        """The body as JSON; None when it is none."""
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+
+def words_of_body(reply: Reply) -> str:
+    """What the answer says, for a person: ``message`` or ``error`` of a JSON object, else the text."""
+    document = reply.json()
+    if isinstance(document, dict):
+        for name in ("message", "error", "detail", "title"):
+            if isinstance(document.get(name), str):
+                return str(document[name])
+    return reply.body.decode("utf-8", "replace").strip()
+
+
+class PlatformHttp:
+    """The HTTP session of one connector. Threads may share it."""
+
+    def __init__(
+        self,
+        platform: str,
+        base_url: str,
+        headers: Mapping[str, str],
+        *,
+        secrets: Sequence[str] = (),
+        limiter: Limiter | None = None,
+        before_request: Callable[[], None] | None = None,
+        words: Callable[[Reply], str] = words_of_body,
+        connections: int = 1,
+        connect_seconds: float = CONNECT_SECONDS,
+        read_seconds: float = READ_SECONDS,
+        patience_seconds: float = PATIENCE_SECONDS,
+        adapter: HTTPAdapter | None = None,
+    ) -> None:
+        """``platform`` is its name in messages; ``secrets`` never appear there; ``words`` reads an answer's message."""
+        self.platform = platform
+        self.base_url = base_url.rstrip("/")
+        self._secrets = sorted((secret for secret in secrets if secret), key=len, reverse=True)
+        self._limiter = limiter
+        self._before_request = before_request
+        self._words = words
+        self._timeout = (connect_seconds, read_seconds)
+        self._patience = patience_seconds
+        self._lock = threading.Lock()
+        self.requests = 0
+        self.retries = 0
+        self._session = requests.Session()
+        self._session.headers.update(headers)
+        # Without it, requests would put a password of ~/.netrc in place of the key.
+        self._session.auth = _as_it_is
+        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, adapter or HTTPAdapter(pool_connections=1, pool_maxsize=connections))
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        limiter: Limiter | None = None,
+    ) -> Reply:
+        """Send, and give back an answer of success.
+
+        Raises:
+            PlatformRefused: 401, 403, 404, a redirect, and whatever else cannot succeed by trying again.
+            BatchRefused: 400, 413, 422.
+            PlatformUnavailable: 429, 5xx or no answer, after all tries.
+        """
+        reply = self.send(method, path, params=params, body=body, headers=headers, limiter=limiter)
+        if 200 <= reply.status < 300:
+            return reply
+        raise self.refusal(method, path, reply)
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, str] | Sequence[tuple[str, str]] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        limiter: Limiter | None = None,
+    ) -> Reply:
+        """Send, try again what may pass, and give back the answer, whatever else its status is.
+
+        ``body`` is sent as it is when it is bytes, else as JSON.
+
+        Raises:
+            PlatformUnavailable: 429, 5xx or no answer, after all tries.
+        """
+        data = body if body is None or isinstance(body, bytes) else encode(body)
+        give_up_at = time.monotonic() + self._patience
+        may_have_applied = False
+        limiter = limiter or self._limiter
+        tries = 0
+        while True:
+            outcome = self._once(method, path, params, data, headers, limiter, retry=tries > 0)
+            if isinstance(outcome, Reply) and outcome.status != 429 and outcome.status < 500:
+                return outcome
+            may_have_applied |= _may_have_applied(outcome)
+            asked = wait_asked(outcome.headers, time.time()) if isinstance(outcome, Reply) else None
+            tries += 1
+            pause = _pause(tries) if asked is None else asked + random.uniform(0, 0.1 * asked)
+            if asked is not None and limiter is not None:
+                limiter.hold_off(asked)
+            if time.monotonic() + pause > give_up_at:
+                raise PlatformUnavailable(
+                    self._no_success(method, path, outcome, tries), asked, may_have_applied=may_have_applied
+                ) from None
+            time.sleep(pause)
+
+    def refusal(self, method: str, path: str, reply: Reply) -> PlatformRefused | BatchRefused:
+        """The error that stands for an answer that is no success, in the platform's own words."""
+        said = self.mask(self._words(reply))[:MOST_WORDS]
+        where = f"{self.platform} answered {method} {path} with {reply.status}"
+        if reply.status in _BATCH_REFUSED:
+            return BatchRefused(f"{where}: {said}")
+        if 300 <= reply.status < 400:
+            target = self.mask(reply.headers.get("Location", "nowhere"))
+            said = f"a redirect to {target}, which is not followed; is the address {self.base_url} right?"
+        return PlatformRefused(f"{where}: {said}", reply.status)
+
+    def mask(self, text: str) -> str:
+        """The text with every secret as ``***``."""
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def _once(
+        self,
+        method: str,
+        path: str,
+        params: Any,
+        data: bytes | None,
+        headers: Mapping[str, str] | None,
+        limiter: Limiter | None,
+        *,
+        retry: bool,
+    ) -> Reply | requests.RequestException:
+        if limiter is not None:
+            limiter.wait()
+        if self._before_request is not None:
+            self._before_request()
+        with self._lock:
+            self.requests += 1
+            self.retries += retry
+        try:
+            with self._session.request(
+                method,
+                self.base_url + path,
+                params=params,
+                data=data,
+                headers=headers,
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,
+            ) as response:
+                return Reply(response.status_code, response.headers, self._read(response))
+        except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema) as error:
+            raise PlatformRefused(f"{self.platform}: {self.mask(str(error))}") from None
+        except requests.RequestException as error:
+            return error
+
+    def _read(self, response: requests.Response) -> bytes:
+        """The body; an answer that drips or floods counts as no answer."""
+        end = time.monotonic() + self._timeout[1] * 2
+        parts: list[bytes] = []
+        size = 0
+        for part in response.iter_content(1 << 16):
+            parts.append(part)
+            size += len(part)
+            if size > MOST_ANSWER_BYTES or time.monotonic() > end:
+                raise requests.exceptions.ChunkedEncodingError(f"the answer did not end after {size:,} bytes")
+        return b"".join(parts)
+
+    def _no_success(self, method: str, path: str, outcome: Reply | requests.RequestException, tries: int) -> str:
+        if isinstance(outcome, Reply):
+            said = f"{outcome.status} {self._words(outcome)}".strip()
+        else:
+            said = f"no answer ({_cause(outcome)})"
+        times = "once" if tries == 1 else f"{tries} times"
+        return self.mask(f"{self.platform} is unavailable: {method} {path}, tried {times}: {said[:MOST_WORDS]}")
+
+
+def encode(document: Any) -> bytes:
+    """Compact JSON in UTF-8."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+
+
+def wait_asked(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that an answer asks to be left alone: Retry-After (seconds or a date), else X-RateLimit-Reset."""
+    after = headers.get("Retry-After", "").strip()
+    if after:
+        seconds = _number(after)
+        if seconds is not None:
+            return max(0.0, seconds)
+        try:
+            return max(0.0, parsedate_to_datetime(after).timestamp() - now)
+        except ValueError:
+            pass  # Neither form: as if it was not there.
+    reset = _number(headers.get("X-RateLimit-Reset", "").strip())
+    if reset is None:
+        return None
+    # An epoch; some answer the seconds that are left.
+    return max(0.0, reset - now) if reset > _EPOCH_FLOOR else max(0.0, reset)
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if number == number and abs(number) != float("inf") else None
+
+
+def _pause(tries: int) -> float:
+    """Jittered over its upper half: never none, and never in step with another connector."""
+    longest = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(tries - 1, 16))
+    return random.uniform(longest / 2, longest)
+
+
+def _may_have_applied(outcome: Reply | requests.RequestException) -> bool:
+    if isinstance(outcome, Reply):
+        return outcome.status >= 500
+    return not isinstance(outcome, requests.exceptions.ConnectTimeout) and not _never_connected(outcome)
+
+
+def _never_connected(error: requests.RequestException) -> bool:
+    return "NewConnectionError" in repr(error) or "NameResolutionError" in repr(error)
+
+
+def _cause(error: requests.RequestException) -> str:
+    if isinstance(error, requests.exceptions.Timeout):
+        return "no connection in time" if isinstance(error, requests.exceptions.ConnectTimeout) else "timed out"
+    return "no connection" if _never_connected(error) else type(error).__name__
+
+
+def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
