@@ -1,3 +1,43 @@
-"""The platforms, by type. A new one is one module here and one line below."""
+"""One module per platform. A further platform is a module here and a line in ``_CLASSES``."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+
+from segops_orchestration.activation.platform import Connection, Platform
+
+_CLASSES: dict[str, tuple[str, str]] = {
+    "klaviyo": ("klaviyo", "Klaviyo"),
+    "braze": ("braze", "Braze"),
+}
+
+
+class _Platforms(Mapping[str, type[Platform]]):
+    """Type -> class. A module is imported when its class is wanted, for the HTTP library takes its time."""
+
+    def __getitem__(self, type_: str) -> type[Platform]:
+        module, name = _CLASSES[type_]
+        found: type[Platform] = getattr(import_module(f"{__name__}.{module}"), name)
+        return found
+
+    def __contains__(self, type_: object) -> bool:
+        return type_ in _CLASSES
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_CLASSES)
+
+    def __len__(self) -> int:
+        return len(_CLASSES)
+
+
+PLATFORMS: Mapping[str, type[Platform]] = _Platforms()
+
+
+def make_platform(connection: Connection) -> Platform:
+    """The connector's platform, ready to be called.
+
+    Raises:
+        KeyError: there is no such type.
+    """
+    return PLATFORMS[connection.type](connection)
