@@ -30,6 +30,18 @@ class TenantBusy(SegOpsError):
         self.holder = holder
 
 
+class ConnectorBusy(SegOpsError):
+    """Another sync holds the connector's lease. ``holder`` names it: the Dagster run id, or host and process id."""
+
+    def __init__(self, tenant: str, connector: str, holder: str) -> None:
+        super().__init__(
+            f"connector {connector!r} of tenant {tenant!r} is being synced by {holder}; try again when it has finished"
+        )
+        self.tenant = tenant
+        self.connector = connector
+        self.holder = holder
+
+
 class WarehouseError(SegOpsError):
     """ClickHouse could not be reached or refused a query."""
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from segops_orchestration.errors import SegOpsError
 
 QUERY_MEMORY_VARIABLE = "SEGOPS_MAX_QUERY_MEMORY"
 DEFAULT_QUERY_MEMORY = 1 << 30
+SECRET_KEY_VARIABLE = "SEGOPS_SECRET_KEY"
 # Reading and writing blocks of events takes about a third of this, whatever the query is about.
 _LEAST_QUERY_MEMORY = 128 << 20
 _UNITS = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9}
@@ -44,12 +45,15 @@ class Settings:
         database_url: the catalogue's SQLAlchemy URL (``SEGOPS_DATABASE_URL``, default SQLite under ``home``).
         max_query_memory: bytes that one query of a computation may hold on the ClickHouse server
             (``SEGOPS_MAX_QUERY_MEMORY``, default 1 GiB).
+        secret_key: what encrypts the secrets of connectors, several keys comma separated, newest first
+            (``SEGOPS_SECRET_KEY``); None means the file ``secret_key_file``.
     """
 
     home: Path
     clickhouse_url: str | None
     database_url: str
     max_query_memory: int = DEFAULT_QUERY_MEMORY
+    secret_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -68,6 +72,7 @@ class Settings:
             clickhouse_url=env.get("SEGOPS_CLICKHOUSE_URL") or None,
             database_url=env.get("SEGOPS_DATABASE_URL") or f"sqlite:///{home / 'catalog.db'}",
             max_query_memory=memory_amount(QUERY_MEMORY_VARIABLE, memory, _LEAST_QUERY_MEMORY),
+            secret_key=env.get(SECRET_KEY_VARIABLE) or None,
         )
 
     @property
@@ -84,3 +89,8 @@ class Settings:
     def exports_dir(self) -> Path:
         """Where the ``segment_exports`` asset writes its files."""
         return self.home / "exports"
+
+    @property
+    def secret_key_file(self) -> Path:
+        """The key of the connectors' secrets, where ``secret_key`` is None; made on first use."""
+        return self.home / "secret.key"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy import Engine, func, select
+from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
 from segops_orchestration.catalog import leases, ledger, reports, segments, tenants
-from segops_orchestration.catalog.database import WRITES, connect, translated_errors
+from segops_orchestration.catalog.connector_catalog import ConnectorCatalog
+from segops_orchestration.catalog.database import connect, translated_errors
 from segops_orchestration.catalog.migrate import migrate
 from segops_orchestration.catalog.records import (
     CommittedChange,
@@ -32,11 +33,10 @@ from segops_orchestration.catalog.records import (
     TenantWatermark,
     UnfinishedSegment,
 )
-from segops_orchestration.catalog.tables import to_milliseconds
+from segops_orchestration.catalog.secret_box import SecretBox
+from segops_orchestration.catalog.transactions import Clock, Transactions
 from segops_orchestration.dsl.segment_file import SegmentDocument
 from segops_orchestration.settings import Settings
-
-Clock = Callable[[], datetime]
 
 
 class Catalog:
@@ -45,12 +45,15 @@ class Catalog:
     Safe to use from several threads and several processes at once. Any method raises ``SegOpsError`` when the
     database cannot be reached, and ``NotFound`` for a tenant or segment that does not exist. An archived
     tenant answers questions and refuses everything that begins something new with ``Conflict``.
+
+    Attributes:
+        connectors: the door to connectors: their secrets, leases, syncs, jobs and holds.
     """
 
-    def __init__(self, engine: Engine, clock: Clock | None = None) -> None:
-        self._readers = engine
-        self._writers = engine.execution_options(**WRITES)
-        self._clock = clock
+    def __init__(self, engine: Engine, clock: Clock | None = None, secrets: SecretBox | None = None) -> None:
+        self._transactions = Transactions(engine, clock)
+        self._readers, self._writers = self._transactions.readers, self._transactions.writers
+        self.connectors = ConnectorCatalog(self._transactions, secrets)
 
     @classmethod
     def open(cls, settings: Settings, *, clock: Clock | None = None) -> Self:
@@ -69,7 +72,7 @@ class Catalog:
         except BaseException:
             engine.dispose()
             raise
-        return cls(engine, clock)
+        return cls(engine, clock, SecretBox(settings))
 
     def close(self) -> None:
         """Close the connections."""
@@ -312,20 +315,16 @@ class Catalog:
 
     @contextmanager
     def _read(self) -> Iterator[Session]:
-        with translated_errors(self._readers), Session(self._readers) as session:
+        with self._transactions.read() as session:
             yield session
 
     @contextmanager
     def _write(self, lease: Lease | None = None) -> Iterator[tuple[Session, datetime]]:
         """A transaction that writes, and what time it is in it; rolls back on any error."""
-        with translated_errors(self._readers), Session(self._writers) as session, session.begin():
+        with self._transactions.write() as (session, now):
             if lease is not None:
                 leases.require(session, lease)
-            yield session, self._now(session)
+            yield session, now
 
     def _now(self, session: Session) -> datetime:
-        if self._clock is not None:
-            return to_milliseconds(self._clock())
-        if self._readers.dialect.name == "postgresql":
-            return to_milliseconds(session.execute(select(func.clock_timestamp())).scalar_one())
-        return to_milliseconds(datetime.now(UTC))
+        return self._transactions.now(session)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from alembic import context
 
-from segops_orchestration.catalog.tables import Base
+from segops_orchestration.catalog.connector_tables import ConnectorRow
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Base.metadata,
+    # One for all tables; the module that adds the last of them has it complete.
+    target_metadata=ConnectorRow.metadata,
     render_as_batch=True,
 )
 with context.begin_transaction():
