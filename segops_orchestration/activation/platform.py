@@ -6,6 +6,7 @@ knows nothing of what was delivered before; the delivery knows nothing of HTTP.
 
 from __future__ import annotations
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -139,6 +140,10 @@ class Connection:
     before_request: Callable[[], None] = field(default=_go_on, repr=False)
     allow_private_targets: bool = False
 
+    def account(self, base_url: str, key: str) -> str:
+        """What names the platform's account in a limiter's key: connectors of one account share its rates."""
+        return hashlib.sha256(f"{base_url}\n{key}".encode()).hexdigest()[:24]
+
 
 class Platform(ABC):
     """One connector's platform. Made with checked config and decrypted secrets; keeps one HTTP session.
@@ -154,6 +159,8 @@ class Platform(ABC):
     reads_properties: ClassVar[bool] = False
     # Whether ``read_back`` works at all (with this config).
     reads_back: bool = False
+    # How long a request whose answer was lost may still take effect: so long the opposite of it waits.
+    settle_seconds: float = 60.0
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -192,6 +199,11 @@ class Platform(ABC):
         The delivery streams ``users`` (acknowledged and desired ones) and compares.
         """
         raise NotImplementedError(f"{self.type} cannot be read back")
+
+    def traffic(self) -> tuple[int, int]:
+        """HTTP requests sent so far, and how many of them were repeats; those of ``self.http``, if there is one."""
+        http = getattr(self, "http", None)
+        return (http.requests, http.retries) if http is not None else (0, 0)
 
     def close(self) -> None:  # noqa: B027  # not every platform has one
         """Close the HTTP session."""
