@@ -248,19 +248,13 @@ class ConnectorCatalog:
 
     # Rates
 
-    def reserve_permits(self, key: str, permits: int, interval: float, *, burst: int = 0) -> float:
-        """Take ``permits`` of an account's rate, one every ``interval`` seconds; seconds until the first may be used.
+    def reserve_permits(self, key: str, per_second: float, permits: int) -> float:
+        """Take permits of a rate that all processes share; the seconds until the first of them may be used.
 
-        Negative when it could have been used earlier: permits that nobody took are kept, up to ``burst``. The others
-        follow at the interval.
+        The others follow at an even pace. What nobody takes is lost: there is no burst.
         """
         with self._transactions.write() as (session, _):
-            return rates.reserve(session, key, permits, interval, burst, lambda: self._transactions.now(session))
-
-    def postpone_permits(self, key: str, seconds: float) -> None:
-        """Let nobody use an account for so long: the platform asked for it."""
-        with self._transactions.write() as (session, _):
-            rates.postpone(session, key, seconds, lambda: self._transactions.now(session))
+            return rates.reserve(session, key, per_second, permits, lambda: self._transactions.now(session))
 
     @contextmanager
     def _write(self, lease: ConnectorLease | None) -> Iterator[tuple[Session, datetime]]:

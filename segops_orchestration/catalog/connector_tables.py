@@ -97,9 +97,10 @@ class SyncRow(Base):
 
 
 class JobRow(Base):
+    """``job`` may be long: a platform may need several names for one batch."""
+
     __tablename__ = "connector_jobs"
     __table_args__ = (
-        UniqueConstraint("connector_id", "job"),
         CheckConstraint("status in ('open', 'succeeded', 'failed', 'lost')", name="status"),
         Index(None, "connector_id", "status"),
         NEVER_REUSE_IDS,

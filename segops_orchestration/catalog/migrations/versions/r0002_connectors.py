@@ -125,7 +125,6 @@ def _create_jobs_and_holds() -> None:
         sa.Column("submitted_at", INSTANT, nullable=False),
         sa.Column("finished_at", INSTANT, nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_connector_jobs"),
-        sa.UniqueConstraint("connector_id", "job", name="uq_connector_jobs_connector_id_job"),
         sa.ForeignKeyConstraint(["connector_id"], ["connectors.id"], name="fk_connector_jobs_connector_id"),
         sa.ForeignKeyConstraint(["sync_id"], ["connector_syncs.id"], name="fk_connector_jobs_sync_id"),
         sa.CheckConstraint("status in ('open', 'succeeded', 'failed', 'lost')", name=op.f("ck_connector_jobs_status")),
