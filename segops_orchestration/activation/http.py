@@ -89,8 +89,8 @@ class PlatformHttp:
         self._timeout = (connect_seconds, read_seconds)
         self._patience = patience_seconds
         self._lock = threading.Lock()
-        self.requests = 0
-        self.retries = 0
+        self._requests = 0
+        self._retries = 0
         self._session = requests.Session()
         self._session.headers.update(headers)
         # Without it, requests would put a password of ~/.netrc in place of the key.
@@ -170,6 +170,11 @@ class PlatformHttp:
             said = f"a redirect to {target}, which is not followed; is the address {self.base_url} right?"
         return PlatformRefused(f"{where}: {said}", reply.status)
 
+    def traffic(self) -> tuple[int, int]:
+        """Requests and retries so far."""
+        with self._lock:
+            return self._requests, self._retries
+
     def mask(self, text: str) -> str:
         """The text with every secret as ``***``."""
         for secret in self._secrets:
@@ -196,8 +201,8 @@ class PlatformHttp:
         if self._before_request is not None:
             self._before_request()
         with self._lock:
-            self.requests += 1
-            self.retries += retry
+            self._requests += 1
+            self._retries += retry
         try:
             with self._session.request(
                 method,
