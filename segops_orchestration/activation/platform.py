@@ -100,7 +100,8 @@ class Finding:
 class ConfigField:
     """One entry of a connector's config or one of its secrets, as ``segops connectors types`` shows it.
 
-    ``check`` raises ValueError, saying what is allowed; it returns the value to store.
+    ``check`` raises ValueError, saying what is allowed; it returns the value to store. ``target``: it says which
+    audience is filled, so that it stays as it is once users were delivered.
     """
 
     name: str
@@ -109,6 +110,7 @@ class ConfigField:
     secret: bool = False
     default: Any = None
     check: Any = None
+    target: bool = False
 
 
 def _go_on() -> None:
