@@ -26,9 +26,6 @@ from segops_orchestration.dsl.text import Format, read_text
 from segops_orchestration.dsl.wording import child, did_you_mean, listed
 from segops_orchestration.errors import InvalidDocument, Problem
 
-# What a file's name has before its suffix.
-MARK = ".connector"
-
 _VARIABLE = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
 _SLUG = "1 to 63 lower case letters, digits, - and _, the first a letter or digit"
 _SEGMENT = "the slug of a segment"
