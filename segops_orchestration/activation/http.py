@@ -74,9 +74,8 @@ class PlatformHttp:
         before_request: Callable[[], None] | None = None,
         words: Callable[[Reply], str] = words_of_body,
         connections: int = 1,
-        connect_seconds: float = CONNECT_SECONDS,
-        read_seconds: float = READ_SECONDS,
-        patience_seconds: float = PATIENCE_SECONDS,
+        read_seconds: float | None = None,
+        patience_seconds: float | None = None,
         adapter: HTTPAdapter | None = None,
     ) -> None:
         """``platform`` is its name in messages; ``secrets`` never appear there; ``words`` reads an answer's message."""
@@ -86,8 +85,8 @@ class PlatformHttp:
         self._limiter = limiter
         self._before_request = before_request
         self._words = words
-        self._timeout = (connect_seconds, read_seconds)
-        self._patience = patience_seconds
+        self._timeout = (CONNECT_SECONDS, READ_SECONDS if read_seconds is None else read_seconds)
+        self._patience = PATIENCE_SECONDS if patience_seconds is None else patience_seconds
         self._lock = threading.Lock()
         self._requests = 0
         self._retries = 0

@@ -80,6 +80,8 @@ class Klaviyo(Platform):
     )
     reads_properties = True
     reads_back = True
+    # An import whose answer was lost may be a job that nobody knows of, and jobs can stand in a queue.
+    settle_seconds = 900.0
 
     def __init__(self, connection: Connection) -> None:
         super().__init__(connection)
