@@ -6,6 +6,8 @@ import re
 from typing import Any
 from urllib.parse import urlsplit
 
+from segops_orchestration.activation.safe_targets import parse_target
+
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(\.\w+)?")
 
@@ -33,3 +35,33 @@ def date_text(value: Any) -> str:
     if not _DATE.fullmatch(text):
         raise ValueError(f"found {value!r}; allowed: a date such as 2026-10-15")
     return text
+
+
+def positive_id(value: Any) -> int:
+    """A number that a platform has given."""
+    return _whole_number(value, 1, 2**63 - 1)
+
+
+def requests_per_second(value: Any) -> int:
+    """A rate that is somebody's to choose."""
+    return _whole_number(value, 1, 1_000)
+
+
+def users_per_request(value: Any) -> int:
+    """The size of a batch that is somebody's to choose."""
+    return _whole_number(value, 1, 10_000)
+
+
+def target_url(value: Any) -> str:
+    """A URL that requests are posted to, exactly as it is."""
+    text = str(value).strip()
+    parse_target(text)
+    return text
+
+
+def _whole_number(value: Any, least: int, most: int) -> int:
+    text = str(value).strip()
+    if isinstance(value, bool) or not text.isascii() or not text.isdigit() or not least <= int(text[:20]) <= most:
+        upper = f"{least} to {most:,}" if most < 2**31 else f"{least} or more"
+        raise ValueError(f"found {value!r}; allowed: a whole number, {upper}")
+    return int(text)

@@ -13,7 +13,7 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
-from requests.adapters import HTTPAdapter
+from requests.adapters import BaseAdapter, HTTPAdapter
 
 from segops_orchestration.activation.limiter import Limiter
 from segops_orchestration.activation.platform import BatchRefused, PlatformRefused, PlatformUnavailable
@@ -76,7 +76,7 @@ class PlatformHttp:
         connections: int = 1,
         read_seconds: float | None = None,
         patience_seconds: float | None = None,
-        adapter: HTTPAdapter | None = None,
+        adapter: BaseAdapter | None = None,
     ) -> None:
         """``platform`` is its name in messages; ``secrets`` never appear there; ``words`` reads an answer's message."""
         self.platform = platform

@@ -10,6 +10,8 @@ from segops_orchestration.activation.platform import Connection, Platform
 _CLASSES: dict[str, tuple[str, str]] = {
     "klaviyo": ("klaviyo", "Klaviyo"),
     "braze": ("braze", "Braze"),
+    "talon_one": ("talon_one", "TalonOne"),
+    "webhook": ("webhook", "Webhook"),
 }
 
 

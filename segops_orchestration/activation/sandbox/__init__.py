@@ -10,6 +10,8 @@ from segops_orchestration.activation.sandbox.sandbox import Sandbox
 SANDBOXES: dict[str, tuple[str, str]] = {
     "klaviyo": ("klaviyo", "KlaviyoSandbox"),
     "braze": ("braze", "BrazeSandbox"),
+    "talon_one": ("talon_one", "TalonOneSandbox"),
+    "webhook": ("webhook", "WebhookSandbox"),
 }
 
 

@@ -1,0 +1,181 @@
+"""A webhook: the changes of a segment, posted to an address of the user's own, signed.
+
+A batch is one message. Its id is the same however often it is sent, so the receiver may take it twice without harm;
+the receiver may name users that it does not take, and the rest counts as taken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import requests
+
+from segops_orchestration.activation.checks import requests_per_second, target_url, users_per_request
+from segops_orchestration.activation.http import PlatformHttp, Reply
+from segops_orchestration.activation.limiter import Rate
+from segops_orchestration.activation.platform import (
+    Action,
+    Answer,
+    BatchRefused,
+    ConfigField,
+    Connection,
+    Finding,
+    Platform,
+    PlatformRefused,
+    PlatformUnavailable,
+    User,
+)
+from segops_orchestration.activation.safe_targets import TargetRefused, parse_target
+from segops_orchestration.activation.safe_transport import GuardedAdapter
+from segops_orchestration.activation.signing import check_secret, signed_headers
+
+ANSWER_SECONDS = 10.0
+USERS_PER_REQUEST = 1_000
+REQUESTS_PER_SECOND = 10
+_IN_FLIGHT = 4
+_MOST_REASON_CHARACTERS = 500
+_GONE = 410
+_TOO_LARGE = 413
+# Passing, by what they mean: the receiver was too slow to read, or not ready.
+_LATER = (408, 425)
+_NAMES_USERS = (400, 422)
+
+
+class Webhook(Platform):
+    """One address."""
+
+    type = "webhook"
+    title = "Signed webhook"
+    fields: ClassVar[Sequence[ConfigField]] = (
+        ConfigField(
+            "secret",
+            "what messages are signed with: whsec_ and base64, or another text of 16 characters or more",
+            secret=True,
+            check=check_secret,
+        ),
+        ConfigField("url", "where to post, such as https://example.com/hooks/segops", check=target_url),
+        ConfigField(
+            "batch_size",
+            "users in one message at most",
+            required=False,
+            default=USERS_PER_REQUEST,
+            check=users_per_request,
+        ),
+        ConfigField(
+            "requests_per_second",
+            "messages sent in a second at most",
+            required=False,
+            default=REQUESTS_PER_SECOND,
+            check=requests_per_second,
+        ),
+    )
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection)
+        url, secret = str(connection.config["url"]), connection.secrets["secret"]
+        try:
+            check_secret(secret)
+        except ValueError as error:
+            raise PlatformRefused(f"the secret of the webhook {error}") from None
+        target = parse_target(url)
+        self._path = target.path
+        account = connection.account(url, secret)
+        # Two installations may number their batches alike and post to one receiver.
+        self._prefix = connection.account(f"{connection.tenant} {connection.connector_id}", secret)[:12]
+        self.http = PlatformHttp(
+            "The webhook",
+            f"{target.scheme}://{target.host_header}",
+            {"Content-Type": "application/json", "User-Agent": "SegOps-Webhook/1"},
+            secrets=[secret],
+            limiter=connection.limiter(f"webhook {account}", (Rate(connection.config["requests_per_second"], 1),)),
+            before_request=connection.before_request,
+            read_seconds=ANSWER_SECONDS,
+            adapter=_SigningAdapter(secret, allow_private=connection.allow_private_targets),
+        )
+
+    def batch_size(self, action: Action) -> int:
+        return int(self.connection.config["batch_size"])
+
+    def in_flight(self) -> int:
+        return _IN_FLIGHT
+
+    def add(self, users: Sequence[User], batch_id: str) -> Answer:
+        entered = [{"user_id": user.user_id, "entered_at": user.entered_at} for user in users]
+        return self._send("segment.entered", entered, batch_id)
+
+    def remove(self, users: Sequence[User], batch_id: str) -> Answer:
+        return self._send("segment.exited", [{"user_id": user.user_id} for user in users], batch_id)
+
+    def test(self) -> list[Finding]:
+        number = hashlib.sha256(str(time.time_ns()).encode()).hexdigest()[:12]
+        try:
+            reply = self._post("webhook.test", [], f"test-{number}")
+        except PlatformRefused as error:
+            return [Finding("address", False, str(error))]
+        if 200 <= reply.status < 300:
+            return [Finding("address", True), Finding("answer", True)]
+        return [Finding("address", True), Finding("answer", False, str(self._refusal(reply)))]
+
+    def close(self) -> None:
+        self.http.close()
+
+    def _send(self, kind: str, users: Sequence[dict[str, str]], batch_id: str) -> Answer:
+        reply = self._post(kind, users, batch_id)
+        named = self._rejected(reply, {user["user_id"] for user in users})
+        if 200 <= reply.status < 300:
+            return Answer(rejected=named)
+        if reply.status == _TOO_LARGE or (named and reply.status in _NAMES_USERS):
+            raise BatchRefused(str(self._refusal(reply)), named)
+        if reply.status in _LATER:
+            raise PlatformUnavailable(str(self._refusal(reply)))
+        raise self._refusal(reply)
+
+    def _post(self, kind: str, users: Sequence[dict[str, str]], batch_id: str) -> Reply:
+        message = f"{self._prefix}-{batch_id}"
+        document = {
+            "type": kind,
+            "id": message,
+            "tenant": self.connection.tenant,
+            "segment": self.connection.segment,
+            "segment_id": self.connection.segment_id,
+            "connector": self.connection.connector,
+            "users": users,
+        }
+        try:
+            return self.http.send("POST", self._path, body=document, headers={"webhook-id": message})
+        except TargetRefused as error:
+            raise PlatformRefused(str(error)) from None
+
+    def _rejected(self, reply: Reply, asked: set[str]) -> dict[str, str]:
+        """User id -> reason, of those whom the answer names; an answer may be anything else, too."""
+        document: Any = reply.json()
+        named = document.get("rejected") if isinstance(document, dict) else None
+        if not isinstance(named, dict):
+            return {}
+        return {
+            user: self.http.mask(str(reason))[:_MOST_REASON_CHARACTERS]
+            for user, reason in named.items()
+            if user in asked
+        }
+
+    def _refusal(self, reply: Reply) -> PlatformRefused:
+        """A person must look: a receiver that takes nobody is told apart from one that does not take somebody."""
+        if reply.status == _GONE:
+            return PlatformRefused("The webhook answered with 410: its receiver wants no more messages", _GONE)
+        return PlatformRefused(str(self.http.refusal("POST", self._path, reply)), reply.status)
+
+
+class _SigningAdapter(GuardedAdapter):
+    """Signs each attempt at its own time; the id is that of the message."""
+
+    def __init__(self, secret: str, *, allow_private: bool) -> None:
+        super().__init__(allow_private=allow_private, seconds=ANSWER_SECONDS)
+        self._secret = secret
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        body = request.body if isinstance(request.body, bytes) else str(request.body or "").encode()
+        request.headers.update(signed_headers(self._secret, request.headers["webhook-id"], int(time.time()), body))
+        return super().send(request, *args, **kwargs)
