@@ -205,7 +205,7 @@ class Platform(ABC):
     def traffic(self) -> tuple[int, int]:
         """HTTP requests sent so far, and how many of them were repeats; those of ``self.http``, if there is one."""
         http = getattr(self, "http", None)
-        return (http.requests, http.retries) if http is not None else (0, 0)
+        return http.traffic() if http is not None else (0, 0)
 
     def close(self) -> None:  # noqa: B027  # not every platform has one
         """Close the HTTP session."""
