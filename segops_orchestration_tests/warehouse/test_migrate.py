@@ -16,6 +16,11 @@ from segops_orchestration.warehouse.migrate import apply_migrations, migrations
 
 NEWEST = [migration.version for migration in migrations()]
 TABLES = {
+    "activation_changes",
+    "activation_found",
+    "activation_plan",
+    "activation_runs",
+    "activation_state",
     "arrivals",
     "candidates",
     "dead_letters",

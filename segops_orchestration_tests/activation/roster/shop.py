@@ -1,0 +1,138 @@
+"""A tenant with one segment and one connector to a roster, driven the way the tests tell a story."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from segops_orchestration.activation.difference import Backlog
+from segops_orchestration.activation.pending import pending
+from segops_orchestration.activation.result import SyncResult
+from segops_orchestration.activation.sync import sync
+from segops_orchestration.activation.work import Patience
+from segops_orchestration.catalog.catalog import Catalog
+from segops_orchestration.catalog.connector_records import Connector, ConnectorSpec
+from segops_orchestration.dsl.parse import parse_definition
+from segops_orchestration.dsl.segment_file import SegmentDocument
+from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse
+from segops_orchestration_tests.activation.roster.sandbox import RosterSandbox
+
+SEGMENT, CONNECTOR = "vip", "to-roster"
+# Leases last a second: who is killed need not be waited for.
+SOON = Patience(lease=1.0, wait=5.0, follow=0.0)
+_STATES = """SELECT user_id, toString(state) FROM activation_state FINAL WHERE connector_id = {id:UInt64}"""
+
+
+@dataclass
+class Shop:
+    """``ahead`` is how far the delivery's clock is ahead of this machine's."""
+
+    catalog: Catalog
+    warehouse: Warehouse
+    tenant: str
+    sandbox: RosterSandbox
+    url: str
+    ahead: timedelta = timedelta()
+    versions: Any = field(default_factory=lambda: count(1))
+
+    def open(self, *, slug: str = CONNECTOR, hold_users: int = 1_000_000, **config: Any) -> Connector:
+        """Create the segment, if there is none, and a connector."""
+        if not self.catalog.list_segments(self.tenant, include_archived=True):
+            self.define()
+        spec = ConnectorSpec(slug, SEGMENT, "roster", {"base_url": self.url, **config}, hold_users=hold_users)
+        return self.catalog.connectors.create(self.tenant, spec)
+
+    def define(self, least: int = 1) -> None:
+        """Create the segment, or edit it."""
+        condition = {"type": "event_count", "event_type": "order", "operator": "gte", "value": least}
+        definition = parse_definition({"logic": "AND", "conditions": [condition]})
+        self.catalog.save_segments(
+            self.tenant, [SegmentDocument(slug=SEGMENT, name=SEGMENT, description="", definition=definition)]
+        )
+
+    @property
+    def database(self) -> TenantWarehouse:
+        return self.warehouse.tenant(self.tenant)
+
+    @property
+    def connector(self) -> Connector:
+        return self.catalog.connectors.get(self.tenant, CONNECTOR)
+
+    def clock(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+    def pass_time(self, **span: float) -> None:
+        self.ahead += timedelta(**span)
+
+    def want(self, users: Iterable[str]) -> None:
+        """Make just these users the members of the segment."""
+        wanted = set(users)
+        segment = self.catalog.get_segment(self.tenant, SEGMENT).id
+        before = self.wanted()
+        changes = [(user, 0) for user in sorted(wanted - before)] + [(user, 1) for user in sorted(before - wanted)]
+        version = next(self.versions)
+        rows = "\n".join(
+            json.dumps([segment, user, "2026-01-01 00:00:00.000", version, gone]) for user, gone in changes
+        )
+        columns = ("segment_id", "user_id", "computed_at", "version", "is_deleted")
+        if changes:
+            self.database.insert_bytes("segment_memberships", [rows.encode()], "JSONCompactEachRow", columns)
+
+    def wanted(self) -> set[str]:
+        """Who is in the segment."""
+        sql = "SELECT user_id FROM segment_memberships FINAL WHERE segment_id = {id:UInt64}"
+        segment = self.catalog.get_segment(self.tenant, SEGMENT).id
+        return {user for (user,) in self.database.query(sql, {"id": segment}).result_rows}
+
+    def sync(self, *, patience: Patience = SOON, slug: str = CONNECTOR, **named: Any) -> SyncResult:
+        return sync(self.catalog, self.warehouse, self.tenant, slug, patience=patience, clock=self.clock, **named)
+
+    def deliver(self, users: Iterable[str]) -> None:
+        """Make these users the members, here and in the roster."""
+        self.want(users)
+        result = self.sync()
+        assert result.outcome == "succeeded", result.error
+        assert self.people() == self.wanted()
+
+    def people(self) -> set[str]:
+        """Who is in the roster."""
+        with self.sandbox.lock:
+            return self.sandbox.members()
+
+    def told(self) -> list[tuple[str, str]]:
+        """Every change made to the roster, in order."""
+        return list(self.sandbox.changes)
+
+    def states(self) -> dict[str, str]:
+        """What is stored about each user."""
+        return dict(self.database.query(_STATES, {"id": self.connector.id}).result_rows)
+
+    def backlog(self) -> Backlog:
+        return pending(self.catalog, self.warehouse, self.tenant, clock=self.clock)[CONNECTOR]
+
+    def identify(self, user: str, properties: dict[str, Any], *, later: timedelta = timedelta()) -> None:
+        """Have a user say something about themselves."""
+        at = (self.clock() + later).strftime("%Y-%m-%d %H:%M:%S.%f")[:23]
+        event = {
+            "event_id": f"00000000-0000-0000-0000-{next(self.versions):012d}",
+            "user_id": user,
+            "event_type": "context_identified",
+            "occurred_at": "2026-01-01 00:00:00.000",
+            "ingested_at": at,
+            "payload": json.dumps(properties),
+        }
+        self.database.insert_bytes("events", [json.dumps(event).encode()], "JSONEachRow")
+
+
+def users(number: int, start: int = 0) -> set[str]:
+    """So many users."""
+    return {f"user {at:06d}" for at in range(start, start + number)}
+
+
+def patient(**changes: Any) -> Patience:
+    """``SOON`` with something else."""
+    return replace(SOON, **changes)
