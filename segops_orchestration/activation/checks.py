@@ -65,3 +65,11 @@ def _whole_number(value: Any, least: int, most: int) -> int:
         upper = f"{least} to {most:,}" if most < 2**31 else f"{least} or more"
         raise ValueError(f"found {value!r}; allowed: a whole number, {upper}")
     return int(text)
+
+
+def yes_or_no(value: Any) -> bool:
+    """A setting that is on or off; the command line gives it as a word."""
+    word = str(value).strip().lower()
+    if word not in ("true", "yes", "on", "false", "no", "off"):
+        raise ValueError(f"found {value!r}; allowed: true or false")
+    return word in ("true", "yes", "on")

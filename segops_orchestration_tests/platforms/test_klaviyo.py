@@ -288,6 +288,11 @@ class TestMisbehaviour:
         with pytest.raises(PlatformRefused, match="404"):
             platform.remove(users("ann"), "b2")
 
+    def test_a_400_whatever_is_sent_is_not_about_the_batch(self, platform: Platform, sandbox: KlaviyoSandbox) -> None:
+        sandbox.misbehave("revision_retired", times=None)
+        with pytest.raises(PlatformRefused, match="400: This API revision is no longer served"):
+            platform.add(numbered(5), "b1")
+
 
 class TestConnectionTest:
     def test_all_is_well(self, platform: Platform, sandbox: KlaviyoSandbox) -> None:

@@ -284,6 +284,12 @@ class Klaviyo(Platform):
         if not isinstance(error, BatchRefused):
             return error
         blamed = blamed_positions(reply.json())
+        if not blamed:
+            # Not about anybody: a revision that is no longer served is refused like this whatever is sent.
+            list_path = f"/api/lists/{self._list}"
+            looked = self.http.send("GET", list_path, limiter=self._limiters["list"])
+            if looked.status >= 300:
+                return PlatformRefused(str(self.http.refusal("GET", list_path, looked)), looked.status)
         return BatchRefused(
             str(error), {users[at]: self.http.mask(why) for at, why in blamed.items() if at < len(users)}
         )

@@ -64,6 +64,7 @@ class KlaviyoSandbox(Sandbox):
         "job_never": "an import stays at processing",
         "job_unnamed": "the errors of an import do not say which row they are about; for the calls that read them",
         "list_deleted": "404 for the list, until it is called off",
+        "revision_retired": "400 for every call, until it is called off",
         "scope_missing": "403 for calls that need `scope`, until it is called off",
         "stale_profiles": "404 that points to those of `profiles`, when they are to be removed",
     }
@@ -141,6 +142,8 @@ class KlaviyoSandbox(Sandbox):
             raise Refusal(
                 _error(401, "not_authenticated", "Authentication failed.", "Incorrect authentication credentials.")
             )
+        if self.told("revision_retired", request):
+            raise Refusal(_error(400, "invalid", "Invalid input.", "This API revision is no longer served."))
         if request.headers.get("revision") != REVISION:
             raise _breach(400, "invalid", f"revision {request.headers.get('revision')!r} is not {REVISION}")
         if request.headers.get("accept") != MEDIA_TYPE:
@@ -151,11 +154,11 @@ class KlaviyoSandbox(Sandbox):
             raise _breach(400, "invalid", "GET with a body")
 
     def _check_scopes(self, request: Request, call: str) -> None:
-        missing = self.told("scope_missing", request) if call in _CALLS else None
-        if missing is None:
-            return
-        scope = missing.option("scope", "lists:write")
-        if scope in _CALLS[call][3]:
+        for missing in self.matching("scope_missing", request):
+            scope = missing.option("scope", "lists:write")
+            if scope not in _CALLS[call][3]:
+                continue
+            self.use_up(missing)
             raise Refusal(_error(403, "permission_denied", "Permission denied.", f"The key lacks the scope {scope}"))
 
     def _check_parameters(self, request: Request, call: str) -> None:

@@ -206,20 +206,24 @@ class Sandbox(ABC):
 
     def told(self, kind: str, request: Request) -> Misbehaviour | None:
         """The instruction of this kind that strikes this call, if one does; it is used up by this."""
-        for told in self._misbehaviours:
-            if told.kind != kind or told.calls not in request.call:
-                continue
+        for told in self.matching(kind, request):
             if told.skip:
                 told.skip -= 1
-                continue
-            if told.chance < 1 and self.random.random() >= told.chance:
-                continue
-            if told.times is not None:
-                told.times -= 1
-                if not told.times:
-                    self._misbehaviours.remove(told)
-            return told
+            elif told.chance >= 1 or self.random.random() < told.chance:
+                self.use_up(told)
+                return told
         return None
+
+    def matching(self, kind: str, request: Request) -> list[Misbehaviour]:
+        """The instructions of this kind for such a call, for one that asks more before it strikes."""
+        return [told for told in self._misbehaviours if told.kind == kind and told.calls in request.call]
+
+    def use_up(self, told: Misbehaviour) -> None:
+        """It has struck once more."""
+        if told.times is not None:
+            told.times -= 1
+            if not told.times:
+                self._misbehaviours.remove(told)
 
     def _misbehaved(self, request: Request, call: str) -> Delivery | None:
         if told := self.told("key_revoked", request):
