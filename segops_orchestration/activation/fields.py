@@ -49,6 +49,17 @@ def checked_config(type_: str, config: Mapping[Any, Any]) -> dict[str, Any]:
     return result
 
 
+def changed_config(type_: str, before: Mapping[str, Any], given: Mapping[str, str]) -> dict[str, Any]:
+    """``checked_config`` of a config with fields changed; an empty text takes one back to its default.
+
+    Raises:
+        InvalidDocument: every problem, at its path.
+    """
+    fields = {one.name for one in platform_class(type_).fields if not one.secret}
+    merged = {**before, **given}
+    return checked_config(type_, {name: value for name, value in merged.items() if value != "" or name not in fields})
+
+
 def secret_fault(text: str) -> str | None:
     """What is wrong with a secret, without saying what it is."""
     if not text.strip():

@@ -51,20 +51,25 @@ class ConnectorCatalog:
             connectors.put_secrets(session, connector.id, sealed)
             return connectors.get(session, tenant, spec.slug)
 
-    def save(self, tenant: str, spec: ConnectorSpec, secrets: Mapping[str, str] | None = None) -> ConnectorSaved:
-        """Create the connector or bring it to what ``spec`` says; secrets that are not given stay as they are.
+    def save(self, tenant: str, wanted: Sequence[tuple[ConnectorSpec, Mapping[str, str]]]) -> list[ConnectorSaved]:
+        """Create connectors or bring them to what the specs say, all or none; results in their order.
 
-        Raises Conflict also for another type or segment than the connector has.
+        Secrets that are not given stay as they are. Raises Conflict also for another type or segment than one has.
         """
-        sealed = self._seal(secrets)
+        sealed = [self._seal(secrets) for _, secrets in wanted]
         with self._transactions.write() as (session, now):
-            connector, outcome = connectors.save(session, tenant, spec, now)
-            stored = connectors.sealed_secrets(session, connector.id)
-            changed = {name: text for name, text in sealed.items() if not self._same(stored.get(name), name, secrets)}
-            connectors.put_secrets(session, connector.id, changed)
-            if changed and outcome == "unchanged":
-                outcome = "updated"
-            return ConnectorSaved(connectors.get(session, tenant, spec.slug), outcome)
+            results = []
+            for (spec, secrets), texts in zip(wanted, sealed, strict=True):
+                connector, outcome = connectors.save(session, tenant, spec, now)
+                stored = connectors.sealed_secrets(session, connector.id)
+                changed = {
+                    name: text for name, text in texts.items() if not self._says(stored.get(name), secrets[name])
+                }
+                connectors.put_secrets(session, connector.id, changed)
+                if changed and outcome == "unchanged":
+                    outcome = "updated"
+                results.append(ConnectorSaved(connectors.get(session, tenant, spec.slug), outcome))
+            return results
 
     def every(self, tenant: str | None = None, *, segment: str | None = None) -> list[Connector]:
         """Connectors by tenant and slug: of one tenant, of one of its segments, or of all active tenants."""
@@ -271,12 +276,10 @@ class ConnectorCatalog:
     def _seal(self, secrets: Mapping[str, str] | None) -> dict[str, str]:
         return {name: self._box().seal(text) for name, text in (secrets or {}).items()}
 
-    def _same(self, sealed: str | None, name: str, secrets: Mapping[str, str] | None) -> bool:
-        """Whether a stored secret says what is given; one that cannot be read is to be replaced."""
-        if sealed is None or secrets is None:
-            return False
+    def _says(self, sealed: str | None, text: str) -> bool:
+        """Whether a stored secret is this text; one that cannot be read is to be replaced."""
         try:
-            return self._box().open(sealed, name) == secrets[name]
+            return sealed is not None and self._box().open(sealed, "a secret") == text
         except SecretKeyError:
             return False
 

@@ -25,6 +25,7 @@ COMMANDS: dict[str, str] = {
     "check": "Say whether a user is in a segment, or list a user's segments.",
     "explain": "Say why a user is in a segment or not, and until when.",
     "status": "Show what each segment of a tenant holds and when it was computed.",
+    "connectors": "Send members to Klaviyo, Braze, Talon.One and webhooks, and take out those who left.",
     "export": "Write members to CSV or Parquet files.",
     "warehouse": "Start, stop and inspect the embedded ClickHouse.",
 }

@@ -30,11 +30,11 @@ class OpenTenant:
 
 
 @contextmanager
-def open_tenant(slug: str, segments: Sequence[str] = ()) -> Iterator[OpenTenant]:
+def open_tenant(slug: str, segments: Sequence[str] = (), connectors: Sequence[str] = ()) -> Iterator[OpenTenant]:
     """Open both stores. The names are checked first, so that a typing mistake starts no warehouse.
 
     Raises:
-        NotFound: no such tenant or segment.
+        NotFound: no such tenant, segment or connector.
     """
     from segops_orchestration.catalog.catalog import Catalog
     from segops_orchestration.warehouse.client import Warehouse
@@ -44,6 +44,8 @@ def open_tenant(slug: str, segments: Sequence[str] = ()) -> Iterator[OpenTenant]
         catalog.get_tenant(slug)
         for segment in segments:
             catalog.get_segment(slug, segment)
+        for connector in connectors:
+            catalog.connectors.get(slug, connector)
         with closing(Warehouse.connect(settings)) as warehouse:
             tenant = OpenTenant(slug, catalog, warehouse)
             tenant.database.migrate()

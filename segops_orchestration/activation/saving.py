@@ -1,0 +1,30 @@
+"""Connectors into the catalogue, with a guard: one that has delivered is not pointed at another audience."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from segops_orchestration.activation.fields import require_same_target
+from segops_orchestration.catalog.catalog import Catalog
+from segops_orchestration.catalog.connector_records import ConnectorSaved, ConnectorSpec, SyncKind
+
+_DELIVERIES: Sequence[SyncKind] = ("sync", "repair")
+
+
+def save_connectors(
+    catalog: Catalog, tenant: str, wanted: Sequence[tuple[ConnectorSpec, Mapping[str, str]]]
+) -> list[ConnectorSaved]:
+    """Create connectors or bring them to what the specs and secrets say, all or none; results in their order.
+
+    Raises:
+        NotFound: no such tenant or segment.
+        Conflict: another type, segment or target than the connector has delivered to; an archived tenant or segment.
+    """
+    known = {one.slug: one for one in catalog.connectors.every(tenant)}
+    for spec, _ in wanted:
+        before = known.get(spec.slug)
+        if before is None or before.type != spec.type:
+            continue
+        if catalog.connectors.list_syncs(tenant, spec.slug, kinds=_DELIVERIES, limit=1):
+            require_same_target(spec.slug, spec.type, before.config, spec.config)
+    return catalog.connectors.save(tenant, wanted)
