@@ -66,9 +66,9 @@ def create(
     when_archived: str | None,
     as_json: bool,
 ) -> None:
-    """Create a connector: the members of a segment go to a platform, and whoever leaves is taken out there.
+    """Create a connector; nothing is sent yet.
 
-    Nothing is sent yet. Secrets come from environment variables, or you are asked for them; they are stored encrypted
+    The members of a segment go to an audience of a platform, and whoever leaves the segment is taken out there. Secrets come from environment variables, or you are asked for them; they are stored encrypted
     and never shown.
 
     \b
@@ -122,9 +122,9 @@ def update(
     when_archived: str | None,
     as_json: bool,
 ) -> None:
-    """Change a connector; what is not named stays as it is. `--config NAME=` takes a field back to its default.
+    """Change a connector's config, secrets or limits.
 
-    Its segment and type stay, and so does the audience that it fills, once users were delivered.
+    What is not named stays as it is; `--config NAME=` takes a field back to its default. The connector's segment and type stay, and so does the audience that it fills, once users were delivered.
 
     \b
     Example:
@@ -160,9 +160,9 @@ def update(
 @paths_argument
 @json_option
 def apply(tenant: str, paths: Sequence[Path], as_json: bool) -> None:
-    """Create or change a tenant's connectors as *.connector.yaml files say. All of them, or with any problem none.
+    """Create or change connectors as files say.
 
-    The files lie beside those of the segments, in version control. They name the secrets' environment variables and
+    All of them, or with any problem none. The *.connector.yaml files lie beside those of the segments, in version control. They name the secrets' environment variables and
     never hold a secret; a variable that is not set leaves a stored secret as it is. Connectors that no file speaks of
     stay as they are. Applying the same files again changes nothing.
 
@@ -221,9 +221,9 @@ def _secrets_of(file: ConnectorFile, before: Connector | None) -> dict[str, str]
 @click.command(name="rotate-secrets")
 @json_option
 def rotate_secrets(as_json: bool) -> None:
-    """Encrypt every stored secret anew with the newest key of SEGOPS_SECRET_KEY, or of the file secret.key.
+    """Encrypt all secrets with the newest key.
 
-    Put a new key before the old one, a comma between them; rotate; then take the old key away. In the file, keys stand
+    That is the first of SEGOPS_SECRET_KEY, or of the file secret.key under SEGOPS_HOME. Put a new key before the old one, a comma between them; rotate; then take the old key away. In the file, keys stand
     one a line, the newest first.
 
     \b

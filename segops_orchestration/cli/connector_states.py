@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 @click.option("--reason", default="", help="Why, for whoever looks at it later.")
 @json_option
 def pause(tenant: str, connector: str, reason: str, as_json: bool) -> None:
-    """Send nothing until `resume`. Changes of the segment stay pending; a sync that runs stops after its batch.
+    """Send nothing until it is resumed.
+
+    Changes of the segment stay pending. A sync that is running stops before its next batches.
 
     \b
     Example:
@@ -46,9 +48,9 @@ def pause(tenant: str, connector: str, reason: str, as_json: bool) -> None:
 @click.argument("connector")
 @json_option
 def resume(tenant: str, connector: str, as_json: bool) -> None:
-    """Take up a connector that is paused, or that stopped with an error. The next sync sends the net difference.
+    """Take up a paused or stopped connector.
 
-    What was held back before the pause is held again; only `approve` lets that go.
+    It was paused, or it stopped with an error. The next sync sends the net difference. What was held back before the pause is held again; only `approve` lets that go.
 
     \b
     Example:
@@ -72,9 +74,9 @@ def resume(tenant: str, connector: str, as_json: bool) -> None:
 @click.option("--adds-only", is_flag=True, help="Only those to add; the removals are held again by the next sync.")
 @json_option
 def approve(tenant: str, connector: str, adds_only: bool, as_json: bool) -> None:
-    """Let a difference go that was held because of its size. The next sync sends it.
+    """Let a held change go with the next sync.
 
-    Exactly the users of the held difference are approved, so far as it still holds for them; whatever has come about
+    A change of very many users is held and nothing of it sent. Exactly the users of the held difference are approved, so far as it still holds for them; whatever has come about
     since is judged anew.
 
     \b
@@ -103,9 +105,9 @@ def approve(tenant: str, connector: str, adds_only: bool, as_json: bool) -> None
 @click.option("--leave", "choice", flag_value="leave", help="Leave the audience as it is.")
 @json_option
 def delete(tenant: str, connector: str, choice: str | None, as_json: bool) -> None:
-    """Delete a connector with its secrets and its log. You choose what becomes of the audience.
+    """Delete a connector; its audience is emptied or left.
 
-    An emptying that does not come to its end leaves the connector, deleting; the same command goes on with it.
+    Its secrets and its log go too. An emptying that does not come to its end leaves the connector, deleting; the same command goes on with it.
 
     \b
     Example:

@@ -17,7 +17,9 @@ from segops_orchestration.settings import Settings
 @click.argument("connector")
 @json_option
 def test(tenant: str, connector: str, as_json: bool) -> None:
-    """Ask the platform whether the key, its scopes and the target are right. Sends no user; exit 1 if one is not.
+    """Ask the platform whether key and target are right.
+
+    Harmless calls: no user is sent, nothing is changed. Exit 1 if something is wrong.
 
     \b
     Example:

@@ -33,7 +33,7 @@ _DELIVERIES: tuple[SyncKind, ...] = ("sync", "repair", "empty")
 @click.argument("type_", metavar="[TYPE]", required=False)
 @json_option
 def types(type_: str | None, as_json: bool) -> None:
-    """List the platforms that members can be sent to, and what a connector to each needs.
+    """List the platforms and what a connector to each needs.
 
     Give what is no secret with --config NAME=VALUE, secrets with --secret NAME=env:VARIABLE.
 
@@ -80,7 +80,7 @@ def _need(required: bool, default: object) -> str:
 @click.option("--segment", metavar="SEGMENT", help="Only the connectors of this segment.")
 @json_option
 def list_(tenant: str, segment: str | None, as_json: bool) -> None:
-    """List a tenant's connectors with the end of their last sync.
+    """List a tenant's connectors and how each stands.
 
     Status: active, paused (by somebody), held (a change too large to send unasked; see approve), error (the platform
     refuses until somebody mends it; see resume), deleting.
@@ -126,7 +126,9 @@ def _last_document(last: Sync | None) -> dict[str, Any] | None:
 @click.argument("connector")
 @json_option
 def show(tenant: str, connector: str, as_json: bool) -> None:
-    """Show a connector: its config, what is pending now, what is held back and why. Secrets are never shown.
+    """Show one connector.
+
+    That is its config, what is pending now, what is held back and why, and its last syncs. Secrets are never shown.
 
     \b
     Example:
@@ -154,7 +156,7 @@ def show(tenant: str, connector: str, as_json: bool) -> None:
 
 def _print_connector(connector: Connector, backlog: Backlog, hold: Hold | None, syncs: list[Sync]) -> None:
     fields = {
-        "id": connector.id,
+        "id": str(connector.id),
         "segment": connector.segment + (" (archived)" if connector.segment_status == "archived" else ""),
         "type": connector.type,
         "config": config_text(connector.config),
@@ -188,7 +190,10 @@ def _print_connector(connector: Connector, backlog: Backlog, hold: Hold | None, 
 @click.option("--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="So many syncs at most.")
 @json_option
 def log(tenant: str, connector: str | None, limit: int, as_json: bool) -> None:
-    """Show the sync log: what each sync added, removed and left, and how it ended. The newest first.
+    """Show the sync log, the newest first.
+
+    A sync's numbers are users added, removed and rejected by it, users left for a later one (pending), and users in the
+    audience at its end.
 
     \b
     Example:

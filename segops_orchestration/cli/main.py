@@ -27,12 +27,13 @@ COMMANDS: dict[str, str] = {
     "status": "Show what each segment of a tenant holds and when it was computed.",
     "connectors": "Send members to Klaviyo, Braze, Talon.One and webhooks, and take out those who left.",
     "export": "Write members to CSV or Parquet files.",
+    "platform-sandbox": "Serve a stand-in for Klaviyo, Braze, Talon.One or a webhook, to try connectors with.",
     "warehouse": "Start, stop and inspect the embedded ClickHouse.",
 }
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are ``segops_orchestration.cli.<name>:command``, imported on use."""
+    """A group whose commands are ``segops_orchestration.cli.<name>:command``, imported on use; - is _ there."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -40,7 +41,9 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"segops_orchestration.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(
+            f"segops_orchestration.cli.{cmd_name.replace('-', '_')}"
+        ).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

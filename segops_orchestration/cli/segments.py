@@ -191,7 +191,8 @@ def show(tenant: str, segment: str, as_json: bool) -> None:
 def archive(tenant: str, segment: str, as_json: bool) -> None:
     """Take a segment out of use. Its versions are kept; applying its file again takes it back.
 
-    A segment that others refer to is refused.
+    A segment that others refer to is refused. What becomes of the audiences that its connectors have filled is each
+    connector's --when-archived: the next sync empties an audience, or leaves it as it is.
 
     \b
     Example:
@@ -201,10 +202,20 @@ def archive(tenant: str, segment: str, as_json: bool) -> None:
 
     with Catalog.open(Settings.from_env()) as catalog:
         archived = catalog.archive_segment(tenant, segment)
+        connectors = catalog.connectors.every(tenant, segment=segment)
     if as_json:
-        print_json(_document(archived))
+        choices = {one.slug: one.when_archived for one in connectors}
+        print_json({**_document(archived), "connectors": choices})
         return
     click.echo(f"Segment {segment} of tenant {tenant} is archived.")
+    for one in connectors:
+        if one.when_archived == "empty":
+            click.echo(f"{one.slug}: the next sync empties its audience: segops connectors sync {tenant} {one.slug}")
+        else:
+            click.echo(
+                f"{one.slug}: its audience stays as it is; segops connectors delete {tenant} {one.slug} --empty empties"
+                " it"
+            )
 
 
 def _document(segment: Segment) -> dict[str, Any]:

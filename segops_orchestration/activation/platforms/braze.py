@@ -61,6 +61,7 @@ class Braze(Platform):
             "subscription_group_id",
             "the group; without it members have the custom attribute segops_segment_<segment id>",
             required=False,
+            target=True,
             check=plain_id,
         ),
         ConfigField(

@@ -72,7 +72,7 @@ class Klaviyo(Platform):
     title = "Klaviyo list"
     fields: ClassVar[Sequence[ConfigField]] = (
         ConfigField("api_key", f"private API key with the scopes {' '.join(SCOPES)}", secret=True),
-        ConfigField("list_id", "the list: the last part of its address, such as Y6nRLr", check=plain_id),
+        ConfigField("list_id", "the list: the last part of its address, such as Y6nRLr", target=True, check=plain_id),
         ConfigField("revision", "API revision, a date", required=False, default=REVISION, check=date_text),
         ConfigField(
             "base_url", "address of the API", required=False, default="https://a.klaviyo.com", check=http_address
