@@ -68,8 +68,8 @@ def create(
 ) -> None:
     """Create a connector; nothing is sent yet.
 
-    The members of a segment go to an audience of a platform, and whoever leaves the segment is taken out there. Secrets come from environment variables, or you are asked for them; they are stored encrypted
-    and never shown.
+    The members of a segment go to an audience of a platform, and whoever leaves the segment is taken out there. Secrets
+    come from environment variables, or you are asked for them; they are stored encrypted and never shown.
 
     \b
     Example:
@@ -124,7 +124,8 @@ def update(
 ) -> None:
     """Change a connector's config, secrets or limits.
 
-    What is not named stays as it is; `--config NAME=` takes a field back to its default. The connector's segment and type stay, and so does the audience that it fills, once users were delivered.
+    What is not named stays as it is; `--config NAME=` takes a field back to its default. The connector's segment and
+    type stay, and so does the audience that it fills, once users were delivered.
 
     \b
     Example:
@@ -162,9 +163,10 @@ def update(
 def apply(tenant: str, paths: Sequence[Path], as_json: bool) -> None:
     """Create or change connectors as files say.
 
-    All of them, or with any problem none. The *.connector.yaml files lie beside those of the segments, in version control. They name the secrets' environment variables and
-    never hold a secret; a variable that is not set leaves a stored secret as it is. Connectors that no file speaks of
-    stay as they are. Applying the same files again changes nothing.
+    All of them, or with any problem none. The *.connector.yaml files lie beside those of the segments, in version
+    control. They name the secrets' environment variables and never hold a secret; a variable that is not set leaves a
+    stored secret as it is. Connectors that no file speaks of stay as they are. Applying the same files again changes
+    nothing.
 
     \b
     Example, vip.connector.yaml:
@@ -223,8 +225,8 @@ def _secrets_of(file: ConnectorFile, before: Connector | None) -> dict[str, str]
 def rotate_secrets(as_json: bool) -> None:
     """Encrypt all secrets with the newest key.
 
-    That is the first of SEGOPS_SECRET_KEY, or of the file secret.key under SEGOPS_HOME. Put a new key before the old one, a comma between them; rotate; then take the old key away. In the file, keys stand
-    one a line, the newest first.
+    That is the first of SEGOPS_SECRET_KEY, or of the file secret.key under SEGOPS_HOME. Put a new key before the old
+    one, a comma between them; rotate; then take the old key away. In the file, keys stand one a line, the newest first.
 
     \b
     Example:

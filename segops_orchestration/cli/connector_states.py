@@ -50,7 +50,8 @@ def pause(tenant: str, connector: str, reason: str, as_json: bool) -> None:
 def resume(tenant: str, connector: str, as_json: bool) -> None:
     """Take up a paused or stopped connector.
 
-    It was paused, or it stopped with an error. The next sync sends the net difference. What was held back before the pause is held again; only `approve` lets that go.
+    It was paused, or it stopped with an error. The next sync sends the net difference. What was held back before the
+    pause is held again; only `approve` lets that go.
 
     \b
     Example:
@@ -76,8 +77,8 @@ def resume(tenant: str, connector: str, as_json: bool) -> None:
 def approve(tenant: str, connector: str, adds_only: bool, as_json: bool) -> None:
     """Let a held change go with the next sync.
 
-    A change of very many users is held and nothing of it sent. Exactly the users of the held difference are approved, so far as it still holds for them; whatever has come about
-    since is judged anew.
+    A change of very many users is held and nothing of it sent. Exactly the users of the held difference are approved,
+    so far as it still holds for them; whatever has come about since is judged anew.
 
     \b
     Example:
@@ -107,7 +108,8 @@ def approve(tenant: str, connector: str, adds_only: bool, as_json: bool) -> None
 def delete(tenant: str, connector: str, choice: str | None, as_json: bool) -> None:
     """Delete a connector; its audience is emptied or left.
 
-    Its secrets and its log go too. An emptying that does not come to its end leaves the connector, deleting; the same command goes on with it.
+    Its secrets and its log go too. An emptying that does not come to its end leaves the connector, deleting; the same
+    command goes on with it.
 
     \b
     Example:

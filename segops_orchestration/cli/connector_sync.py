@@ -38,9 +38,10 @@ _HELD = 3
 def sync(tenant: str, connectors: Sequence[str], dry_run: bool, wait: float, as_json: bool) -> None:
     """Send what has changed since the last sync.
 
-    To all of a tenant's platforms, or by the connectors named. Members are those of the last computation. Whatever was not sent, or not confirmed, is sent by the next sync; users
-    whom the platform refuses are tried again by later syncs. A change of more users than the connector's limit is held
-    until `segops connectors approve`. One platform that fails keeps no other waiting.
+    To all of a tenant's platforms, or by the connectors named. Members are those of the last computation. Whatever was
+    not sent, or not confirmed, is sent by the next sync; users whom the platform refuses are tried again by later
+    syncs. A change of more users than the connector's limit is held until `segops connectors approve`. One platform
+    that fails keeps no other waiting.
 
     --dry-run takes one connector: a line per user, "add" or "remove", a tab, the user id, and after another tab what
     the user lacks for this platform, if anything.

@@ -16,8 +16,8 @@ def command() -> None:
     """Send the members of segments to Klaviyo, Braze, Talon.One or your own webhooks, and take out those who left.
 
     A connector is one segment in one audience of one platform. Each sync sends the difference between the members and
-    what the platform has confirmed, so a crash or a lost answer loses nobody. A change that is suspiciously large is held
-    until somebody approves it.
+    what the platform has confirmed, so a crash or a lost answer loses nobody. A change that is suspiciously large is
+    held until somebody approves it.
 
     \b
     Example:
