@@ -121,8 +121,17 @@ class GuardedAdapter(BaseAdapter):
         )
 
 
+class _Final(requests.Response):
+    """An answer that leads nowhere: without this ``requests`` reads even a redirect that it is not to follow, and
+    what stands there may be anything."""
+
+    @property
+    def is_redirect(self) -> bool:
+        return False
+
+
 def _response(sent: requests.PreparedRequest, answer: Answer) -> requests.Response:
-    response = requests.Response()
+    response = _Final()
     response.status_code = answer.status
     response.headers = CaseInsensitiveDict(answer.headers)
     response.raw = io.BytesIO(answer.body)

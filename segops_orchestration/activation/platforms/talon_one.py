@@ -133,6 +133,9 @@ class TalonOne(Platform):
             if not profiles or not page.get("hasMore", len(profiles) == PAGE):
                 return
 
+    def traffic(self) -> tuple[int, int]:
+        return self.http.traffic()
+
     def close(self) -> None:
         self.http.close()
 

@@ -6,9 +6,9 @@ the receiver may name users that it does not take, and the rest counts as taken.
 
 from __future__ import annotations
 
-import hashlib
-import time
+import secrets as random
 from collections.abc import Sequence
+from time import time as clock
 from typing import Any, ClassVar
 
 import requests
@@ -110,14 +110,16 @@ class Webhook(Platform):
         return self._send("segment.exited", [{"user_id": user.user_id} for user in users], batch_id)
 
     def test(self) -> list[Finding]:
-        number = hashlib.sha256(str(time.time_ns()).encode()).hexdigest()[:12]
         try:
-            reply = self._post("webhook.test", [], f"test-{number}")
+            reply = self._post("webhook.test", [], f"test-{random.token_hex(6)}")
         except PlatformRefused as error:
             return [Finding("address", False, str(error))]
         if 200 <= reply.status < 300:
             return [Finding("address", True), Finding("answer", True)]
         return [Finding("address", True), Finding("answer", False, str(self._refusal(reply)))]
+
+    def traffic(self) -> tuple[int, int]:
+        return self.http.traffic()
 
     def close(self) -> None:
         self.http.close()
@@ -177,5 +179,5 @@ class _SigningAdapter(GuardedAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         body = request.body if isinstance(request.body, bytes) else str(request.body or "").encode()
-        request.headers.update(signed_headers(self._secret, request.headers["webhook-id"], int(time.time()), body))
+        request.headers.update(signed_headers(self._secret, request.headers["webhook-id"], int(clock()), body))
         return super().send(request, *args, **kwargs)
