@@ -7,7 +7,7 @@ answer is success, the harder case.
 from __future__ import annotations
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -43,6 +43,7 @@ class BrazeSandbox(Sandbox):
         "group_deleted": "400 for the group, until it is called off",
         "permission_missing": "401 for calls that need `permission`, until it is called off",
     }
+    address = "rest_endpoint"
     secrets: Mapping[str, str] = {"api_key": "sandbox-key"}
 
     def __init__(
@@ -75,7 +76,13 @@ class BrazeSandbox(Sandbox):
         groups = {
             name: sum(state == "subscribed" for state in users.values()) for name, users in self.subscribed.items()
         }
-        return {"groups": groups, "created": len(self.created), "data_points": self.data_points}
+        attributes = Counter(name for user in self.attributes.values() for name, value in user.items() if value is True)
+        return {
+            "groups": groups,
+            "attributes": dict(sorted(attributes.items())),
+            "created": len(self.created),
+            "data_points": self.data_points,
+        }
 
     def call_name(self, request: Request) -> str:
         return request.call if request.call in _CALLS else "unknown call"

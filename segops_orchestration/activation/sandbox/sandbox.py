@@ -102,7 +102,8 @@ class Sandbox(ABC):
     type: ClassVar[str]
     # Misbehaviour of this platform alone, beside ``KINDS``.
     own_kinds: ClassVar[Mapping[str, str]] = {}
-    # What to create a connector with, for whoever tries it by hand.
+    # What to create a connector with. ``address`` is the entry of its config that the sandbox's own address goes to.
+    address: ClassVar[str] = "base_url"
     config: Mapping[str, Any] = {}
     secrets: Mapping[str, str] = {}
 
@@ -148,6 +149,10 @@ class Sandbox(ABC):
     @abstractmethod
     def members(self) -> set[str]:
         """User ids in the audience now."""
+
+    def connector_config(self, url: str) -> dict[str, Any]:
+        """The config of a connector to this sandbox, served at ``url``."""
+        return {**self.config, self.address: url}
 
     def state(self) -> dict[str, Any]:
         """What there is to see, beside what all sandboxes show."""

@@ -63,6 +63,9 @@ class WebhookSandbox(Sandbox):
     def members(self) -> set[str]:
         return set(self._members)
 
+    def connector_config(self, url: str) -> dict[str, Any]:
+        return {**self.config, "url": url + self._path}
+
     def state(self) -> dict[str, Any]:
         return {"messages": len(self._seen), "duplicates": self.duplicates, "notices": len(self.notices)}
 
