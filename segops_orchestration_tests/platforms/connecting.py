@@ -26,6 +26,7 @@ def connection(
     *,
     speed: float = SPEED,
     before_request: Callable[[], None] | None = None,
+    allow_private_targets: bool = True,
 ) -> Connection:
     """Of a connector that the catalogue would hold, its config completed as there."""
     given = {field.name: field.default for field in PLATFORMS[type_].fields if not field.secret}
@@ -41,6 +42,7 @@ def connection(
         secrets=secrets,
         limiter=limiters(LocalBuckets().reserve, speed),
         before_request=before_request or (lambda: None),
+        allow_private_targets=allow_private_targets,
     )
 
 
