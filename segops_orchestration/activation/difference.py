@@ -40,7 +40,7 @@ _TOLD_SINCE = """(
 
 _VERDICTS = """SELECT
   if(m.wanted, m.member_id, s.user_id) AS who,
-  m.computed_at AS entered_at,
+  m.wanted AS is_wanted, m.computed_at AS entered_at,
   s.state AS state, s.last_action AS last_action, s.present AS present, s.platform_id AS platform_id,
   s.attempts AS attempts, s.retry_at AS retry_at, s.reason AS reason, s.batch_id AS last_batch_id,
   s.at <= {{{p}settled_by:DateTime64(3, 'UTC')}} AS settled,

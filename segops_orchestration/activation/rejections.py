@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from segops_orchestration.activation.lease import HeldConnector
 from segops_orchestration.activation.platform import Action
-from segops_orchestration.activation.session import Session
+from segops_orchestration.activation.session import Clock, Session, utc_now
 from segops_orchestration.activation.state import NEVER, Entry
+from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.compiler.parameters import instant_text
+from segops_orchestration.warehouse.client import Warehouse
 
 # After each refusal the user waits so long; the one after the last of them parks the user.
 RETRY_AFTER = (timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6), timedelta(hours=24))
@@ -75,6 +78,38 @@ def iter_rejected(session: Session) -> Iterator[RejectedUser]:
     """Whom the platform refused and who is still to be sent, the newest first."""
     for row in session.stream(_LIST, {"segment_id": session.connector.segment_id}):
         yield _rejected_user(row)
+
+
+def rejected(
+    catalog: Catalog, warehouse: Warehouse, tenant: str, connector: str, *, clock: Clock = utc_now
+) -> Iterator[RejectedUser]:
+    """Whom a connector's platform refused and who is still to be sent, the newest first, streamed.
+
+    Raises:
+        NotFound: no such tenant or connector.
+        WarehouseError: ClickHouse refused or could not be reached.
+    """
+    record = catalog.connectors.get(tenant, connector)
+    database = warehouse.tenant(tenant)
+    database.migrate()
+    return iter_rejected(Session(database, record, 0, clock))
+
+
+def requeue(
+    catalog: Catalog, warehouse: Warehouse, tenant: str, connector: str, users: Sequence[str] | None = None
+) -> int:
+    """Let these users, or all whom the platform refused, be tried again by the next sync; how many they are.
+
+    Raises:
+        NotFound: no such tenant or connector.
+        ConnectorBusy: the connector is being synced.
+        WarehouseError: ClickHouse refused or could not be reached.
+    """
+    record = catalog.connectors.get(tenant, connector)
+    database = warehouse.tenant(tenant)
+    database.migrate()
+    with HeldConnector(catalog, tenant, connector, None):
+        return requeue_users(Session(database, record, 0), users)
 
 
 def requeue_users(session: Session, users: Sequence[str] | None) -> int:

@@ -59,8 +59,9 @@ def run_sync(
     patience: Patience,
     clock: Clock,
     show: Callable[[PlannedUser], None] | None = None,
+    work: Callable[..., SyncWork] = SyncWork,
 ) -> SyncResult:
-    """``sync`` of any kind; ``empty`` takes everybody out whom we added."""
+    """``sync`` of any kind; ``empty`` takes everybody out whom we added, ``work`` does something of its own."""
     catalog.connectors.get(tenant, slug)
     database = warehouse.tenant(tenant)
     with HeldConnector(catalog, tenant, slug, run_id, patience.lease, patience.wait) as held:
@@ -78,14 +79,14 @@ def run_sync(
             )
         record = catalog.connectors.begin_sync(tenant, slug, kind, run_id=run_id, lease=held.lease)
         session = Session(database, connector, record.id, clock)
-        return SyncWork(catalog, held, session, record, patience, show).run()
+        return work(catalog, held, session, record, patience, show).run()
 
 
 def _resting(connector: Connector, kind: SyncKind) -> Outcome | None:
     """Why nothing is sent, whatever the difference."""
     if connector.segment_status == "archived" and connector.when_archived == "leave" and kind in ("sync", "dry_run"):
         return "left"
-    if kind != "sync":
+    if kind not in ("sync", "repair"):
         return None
     if connector.status in ("paused", "deleting"):
         return "paused"

@@ -88,10 +88,10 @@ class SyncWork:
         show: Callable[[PlannedUser], None] | None = None,
     ) -> None:
         self._catalog = catalog
-        self._held = held
-        self._session = session
-        self._connector = session.connector
-        self._record = record
+        self.held = held
+        self.session = session
+        self.connector = session.connector
+        self.record = record
         self._kind = record.kind
         self._patience = patience
         self._show = show
@@ -104,7 +104,7 @@ class SyncWork:
     def run(self) -> SyncResult:
         """Do it and say in the log how it ended."""
         try:
-            self._platform = open_platform(self._catalog, self._connector, self._held.check)
+            self._platform = open_platform(self._catalog, self.connector, self.held.check)
             outcome = self.deliver(self._platform)
         except PlatformRefused as error:
             self._stop_connector(str(error))
@@ -126,17 +126,16 @@ class SyncWork:
 
     def deliver(self, platform: Platform) -> Outcome:
         """Follow what is under way, take the difference, and send what may be sent."""
-        self._platform = platform
         desk = self._desk(platform)
-        hold = self._catalog.connectors.latest_hold(self._connector)
-        drop_leftovers(self._session, [] if hold is None else [hold.sync_id])
+        hold = self._catalog.connectors.latest_hold(self.connector)
+        drop_leftovers(self.session, [] if hold is None else [hold.sync_id])
         if self._kind != "dry_run":
             follow_jobs(desk, self._jobs(), self._finish_job, timedelta(seconds=self._patience.job))
-        plan = Plan(self._session)
+        plan = Plan(self.session)
         approved = hold if hold is not None and hold.status != "held" else None
         self._counts = plan.write(
-            self._wanted(platform),
-            self._session.clock(),
+            self.wanted(platform),
+            self.session.clock(),
             approved.sync_id if approved else None,
             adds_only=approved is not None and approved.status == "approved_adds",
         )
@@ -152,7 +151,7 @@ class SyncWork:
         """Send the plan, or what of it was approved when the rest is too much."""
         if self._counts.forgets:
             plan.forget(desk.table)
-        connectors, lease = self._catalog.connectors, self._held.lease
+        connectors, lease = self._catalog.connectors, self.held.lease
         if self._trips():
             if approved is not None:
                 self._send(plan, desk, only_approved=True)
@@ -168,40 +167,40 @@ class SyncWork:
         return "succeeded"
 
     def _trips(self) -> bool:
-        if self._kind == "empty" or self._connector.segment_status == "archived":
+        if self._kind == "empty" or self.connector.segment_status == "archived":
             return False  # Somebody has chosen to empty the audience.
         audience = self._backlog().audience
-        return trips(self._connector, self._counts, audience, last_success(self._session))
+        return trips(self.connector, self._counts, audience, last_success(self.session))
 
     def _keep_back(self, plan: Plan, hold: Hold | None) -> None:
         """Hold the difference; one that is held already stays while it is about the same."""
-        connectors, lease = self._catalog.connectors, self._held.lease
+        connectors, lease = self._catalog.connectors, self.held.lease
         if hold is not None and plan.share_in(hold.sync_id) >= _STILL_THE_SAME:
             plan.drop()
             reason = f"{hold.adds:,} to add and {hold.removes:,} to remove: {hold.cause}"
-            slug = self._connector.slug
-            connectors.set_status(self._connector.tenant, slug, "held", reason, only_from=("active",), lease=lease)
+            slug = self.connector.slug
+            connectors.set_status(self.connector.tenant, slug, "held", reason, only_from=("active",), lease=lease)
             self._hold = hold
             return
         counts = self._counts
         self._hold = connectors.hold(
             NewHold(
-                sync_id=self._record.id,
+                sync_id=self.record.id,
                 adds=counts.adds - counts.approved_adds,
                 removes=counts.removes - counts.approved_removes,
                 audience=self._backlog().audience,
-                cause=likely_cause(self._session, self._record, last_success(self._session)),
+                cause=likely_cause(self.session, self.record, last_success(self.session)),
                 sample=sample_of(plan),
             ),
             lease=lease,
         )
 
     def _hold_is_over(self, approved: Hold) -> None:
-        self._catalog.connectors.release_hold(approved.id, lease=self._held.lease)
-        drop_plan(self._session, approved.sync_id)
+        self._catalog.connectors.release_hold(approved.id, lease=self.held.lease)
+        drop_plan(self.session, approved.sync_id)
 
     def _send(self, plan: Plan, desk: Desk, *, only_approved: bool) -> None:
-        cutter = Cutter(self._record.id)
+        cutter = Cutter(self.record.id)
         with Sender(desk) as sender:
             for action in ACTIONS:
                 size = desk.platform.batch_size(action)
@@ -228,7 +227,7 @@ class SyncWork:
             return users
         lacking = {user.user_id: why for _, user in users if (why := desk.platform.lacks(user)) is not None}
         if lacking:
-            now = self._session.clock()
+            now = self.session.clock()
             desk.record(
                 [
                     refused(
@@ -247,10 +246,10 @@ class SyncWork:
         return [pair for pair in users if pair[1].user_id not in lacking]
 
     def _require_active(self) -> None:
-        self._held.check()
-        if self._kind != "sync":
+        self.held.check()
+        if self._kind == "empty":
             return
-        status = self._catalog.connectors.get(self._connector.tenant, self._connector.slug).status
+        status = self._catalog.connectors.get(self.connector.tenant, self.connector.slug).status
         if status not in ("active", "held"):
             raise _Paused
 
@@ -267,30 +266,31 @@ class SyncWork:
 
     def _desk(self, platform: Platform) -> Desk:
         def open_job(batch_id: str, job: str) -> None:
-            self._catalog.connectors.open_job(self._record.id, batch_id, job, lease=self._held.lease)
+            self._catalog.connectors.open_job(self.record.id, batch_id, job, lease=self.held.lease)
 
-        return Desk(self._session, StateTable(self._session), platform, self._tally, self._held.check, open_job)
+        return Desk(self.session, StateTable(self.session), platform, self._tally, self.held.check, open_job)
 
     def _finish_job(self, job_id: int, status: EndedJob) -> None:
-        self._catalog.connectors.finish_job(job_id, status, lease=self._held.lease)
+        self._catalog.connectors.finish_job(job_id, status, lease=self.held.lease)
 
     def _jobs(self) -> list[ConnectorJob]:
-        return self._catalog.connectors.open_jobs(self._connector)
+        return self._catalog.connectors.open_jobs(self.connector)
 
-    def _wanted(self, platform: Platform) -> Wanted:
+    def wanted(self, platform: Platform) -> Wanted:
+        """What the state is compared with."""
         nobody = self._kind == "empty"
-        return wanted_of(self._catalog, self._connector, platform, self._patience, nobody=nobody)
+        return wanted_of(self._catalog, self.connector, platform, self._patience, nobody=nobody)
 
     def _backlog(self) -> Backlog:
-        wanted = self._wanted(self._platform) if self._platform else None
+        wanted = self.wanted(self._platform) if self._platform else None
         if wanted is None:
             return Backlog()
-        return backlogs(self._session.warehouse, [wanted], self._session.clock())[self._connector.id]
+        return backlogs(self.session.warehouse, [wanted], self.session.clock())[self.connector.id]
 
     def _stop_connector(self, reason: str) -> None:
-        connector = self._connector
+        connector = self.connector
         self._catalog.connectors.set_status(
-            connector.tenant, connector.slug, "error", reason, only_from=("active", "held"), lease=self._held.lease
+            connector.tenant, connector.slug, "error", reason, only_from=("active", "held"), lease=self.held.lease
         )
 
     def end(self, outcome: Outcome, status: EndedSync, error: str = "", *, permanent: bool = False) -> SyncResult:
@@ -299,11 +299,11 @@ class SyncWork:
         self._log(status, error, backlog)
         requests, retries = self._platform.traffic() if self._platform else (0, 0)
         return SyncResult(
-            connector=self._catalog.connectors.get(self._connector.tenant, self._connector.slug),
+            connector=self._catalog.connectors.get(self.connector.tenant, self.connector.slug),
             kind=self._kind,
             outcome=outcome,
             backlog=backlog,
-            sync_id=self._record.id,
+            sync_id=self.record.id,
             adds=self._counts.adds,
             removes=self._counts.removes,
             added=self._tally.added,
@@ -337,7 +337,7 @@ class SyncWork:
             retries=retries,
             audience=backlog.audience,
         )
-        end_sync(self._catalog, self._held.lease, self._session, self._record, status, counts, error)
+        end_sync(self._catalog, self.held.lease, self.session, self.record, status, counts, error)
 
 
 def _page_size(platform: Platform, batch_size: int) -> int:

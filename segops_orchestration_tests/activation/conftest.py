@@ -47,10 +47,11 @@ def new_shop(shop_settings: Settings, warehouse: Warehouse) -> Iterator[NewShop]
         catalog = stack.enter_context(Catalog.open(shop_settings))
 
         def make(**options: Any) -> Shop:
-            server = stack.enter_context(SandboxServer(RosterSandbox(**options)))
+            sandbox = RosterSandbox(**options)
+            server = stack.enter_context(SandboxServer(sandbox))
             tenant = f"t_{secrets.token_hex(6)}"
             catalog.create_tenant(tenant)
-            shop = Shop(catalog, warehouse, tenant, server.sandbox, server.url)  # type: ignore[arg-type]
+            shop = Shop(catalog, warehouse, tenant, server, sandbox)
             shop.database.migrate()
             stack.callback(shop.database.drop)
             return shop

@@ -24,6 +24,7 @@ class RosterSandbox(Sandbox):
         "poison": "400 for a batch with one of these `users`, without saying who",
         "blame": "400 for a batch with one of these `users`, saying who",
         "closed": "403",
+        "late": "no answer, and it takes effect when ``catch_up`` is called",
     }
 
     def __init__(self, *, jobs: int | None = None, **options: Any) -> None:
@@ -33,6 +34,7 @@ class RosterSandbox(Sandbox):
         self.batches: list[tuple[str, str, tuple[str, ...]]] = []
         self.jobs = jobs
         self.work: dict[str, list[Any]] = {}
+        self.late: list[tuple[str, Sequence[str]]] = []
 
     def members(self) -> set[str]:
         return set(self.people)
@@ -71,6 +73,9 @@ class RosterSandbox(Sandbox):
             raise Refusal(self.failure(400, "there is something wrong with this batch"))
         if (told := self.told("blame", request)) and (bad := set(told.option("users", ())) & set(users)):
             raise Refusal(Response(400, {"message": "bad users", "users": dict.fromkeys(sorted(bad), "bad")}))
+        if self.told("late", request):
+            self.late.append((action, users))
+            return Response(504, {"message": "no answer from behind"})
         told = self.told("reject", request)
         reason = told.option("reason", "not liked") if told else ""
         rejected = {user: reason for user in users if told and user in told.option("users", ())}
@@ -83,6 +88,13 @@ class RosterSandbox(Sandbox):
             return Response(202, {"job": job})
         self._apply(action, taken)
         return Response(200, {"rejected": rejected, "unknown": unknown})
+
+    def catch_up(self) -> None:
+        """Let take effect what has been late."""
+        with self.lock:
+            for action, users in self.late:
+                self._apply(action, users)
+            self.late.clear()
 
     def _job(self, request: Request) -> Response:
         work = self.work.get(request.path.removeprefix("/jobs/").replace("%20", " "))

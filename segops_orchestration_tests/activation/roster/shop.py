@@ -12,16 +12,16 @@ from typing import Any
 from segops_orchestration.activation.difference import Backlog
 from segops_orchestration.activation.pending import pending
 from segops_orchestration.activation.result import SyncResult
+from segops_orchestration.activation.sandbox.server import SandboxServer
 from segops_orchestration.activation.sync import sync
 from segops_orchestration.activation.work import Patience
 from segops_orchestration.catalog.catalog import Catalog
-from segops_orchestration.catalog.connector_records import Connector, ConnectorSpec
+from segops_orchestration.catalog.connector_records import Connector, ConnectorSpec, WhenArchived
 from segops_orchestration.dsl.parse import parse_definition
 from segops_orchestration.dsl.segment_file import SegmentDocument
 from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse
 from segops_orchestration_tests.activation.roster.sandbox import RosterSandbox
 
-SEGMENT, CONNECTOR = "vip", "to-roster"
 # Leases last a second: who is killed need not be waited for.
 SOON = Patience(lease=1.0, wait=5.0, follow=0.0)
 _STATES = """SELECT user_id, toString(state) FROM activation_state FINAL WHERE connector_id = {id:UInt64}"""
@@ -34,16 +34,24 @@ class Shop:
     catalog: Catalog
     warehouse: Warehouse
     tenant: str
+    server: SandboxServer
     sandbox: RosterSandbox
-    url: str
+    segment: str = "vip"
+    slug: str = "to-roster"
     ahead: timedelta = timedelta()
     versions: Any = field(default_factory=lambda: count(1))
 
-    def open(self, *, slug: str = CONNECTOR, hold_users: int = 1_000_000, **config: Any) -> Connector:
-        """Create the segment, if there is none, and a connector."""
-        if not self.catalog.list_segments(self.tenant, include_archived=True):
-            self.define()
-        spec = ConnectorSpec(slug, SEGMENT, "roster", {"base_url": self.url, **config}, hold_users=hold_users)
+    def open(self, *, hold_users: int = 1_000_000, when_archived: WhenArchived = "leave", **config: Any) -> Connector:
+        """Create the segment and the connector."""
+        self.define()
+        spec = ConnectorSpec(
+            self.slug,
+            self.segment,
+            "roster",
+            {"base_url": self.server.url, **config},
+            hold_users=hold_users,
+            when_archived=when_archived,
+        )
         return self.catalog.connectors.create(self.tenant, spec)
 
     def define(self, least: int = 1) -> None:
@@ -51,7 +59,7 @@ class Shop:
         condition = {"type": "event_count", "event_type": "order", "operator": "gte", "value": least}
         definition = parse_definition({"logic": "AND", "conditions": [condition]})
         self.catalog.save_segments(
-            self.tenant, [SegmentDocument(slug=SEGMENT, name=SEGMENT, description="", definition=definition)]
+            self.tenant, [SegmentDocument(slug=self.segment, name=self.segment, description="", definition=definition)]
         )
 
     @property
@@ -60,7 +68,7 @@ class Shop:
 
     @property
     def connector(self) -> Connector:
-        return self.catalog.connectors.get(self.tenant, CONNECTOR)
+        return self.catalog.connectors.get(self.tenant, self.slug)
 
     def clock(self) -> datetime:
         return datetime.now(UTC) + self.ahead
@@ -71,7 +79,7 @@ class Shop:
     def want(self, users: Iterable[str]) -> None:
         """Make just these users the members of the segment."""
         wanted = set(users)
-        segment = self.catalog.get_segment(self.tenant, SEGMENT).id
+        segment = self.catalog.get_segment(self.tenant, self.segment).id
         before = self.wanted()
         changes = [(user, 0) for user in sorted(wanted - before)] + [(user, 1) for user in sorted(before - wanted)]
         version = next(self.versions)
@@ -85,11 +93,11 @@ class Shop:
     def wanted(self) -> set[str]:
         """Who is in the segment."""
         sql = "SELECT user_id FROM segment_memberships FINAL WHERE segment_id = {id:UInt64}"
-        segment = self.catalog.get_segment(self.tenant, SEGMENT).id
+        segment = self.catalog.get_segment(self.tenant, self.segment).id
         return {user for (user,) in self.database.query(sql, {"id": segment}).result_rows}
 
-    def sync(self, *, patience: Patience = SOON, slug: str = CONNECTOR, **named: Any) -> SyncResult:
-        return sync(self.catalog, self.warehouse, self.tenant, slug, patience=patience, clock=self.clock, **named)
+    def sync(self, *, patience: Patience = SOON, **named: Any) -> SyncResult:
+        return sync(self.catalog, self.warehouse, self.tenant, self.slug, patience=patience, clock=self.clock, **named)
 
     def deliver(self, users: Iterable[str]) -> None:
         """Make these users the members, here and in the roster."""
@@ -112,7 +120,7 @@ class Shop:
         return dict(self.database.query(_STATES, {"id": self.connector.id}).result_rows)
 
     def backlog(self) -> Backlog:
-        return pending(self.catalog, self.warehouse, self.tenant, clock=self.clock)[CONNECTOR]
+        return pending(self.catalog, self.warehouse, self.tenant, clock=self.clock)[self.slug]
 
     def identify(self, user: str, properties: dict[str, Any], *, later: timedelta = timedelta()) -> None:
         """Have a user say something about themselves."""
