@@ -58,8 +58,8 @@ def command(type_: str, port: int, host: str, speed: float, latency_ms: tuple[fl
         raise SegOpsError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
     signal.signal(signal.SIGTERM, _interrupted)
     with server:
-        _say(server.url, type_, sandbox.connector_config(server.url), dict(sandbox.secrets), as_json=as_json)
         try:
+            _say(server.url, type_, sandbox.connector_config(server.url), dict(sandbox.secrets), as_json=as_json)
             server.wait()
         except KeyboardInterrupt:
             click.echo("stopped", err=True)

@@ -211,13 +211,7 @@ class Sandbox(ABC):
 
     def told(self, kind: str, request: Request) -> Misbehaviour | None:
         """The instruction of this kind that strikes this call, if one does; it is used up by this."""
-        for told in self.matching(kind, request):
-            if told.skip:
-                told.skip -= 1
-            elif told.chance >= 1 or self.random.random() < told.chance:
-                self.use_up(told)
-                return told
-        return None
+        return next((told for told in self.matching(kind, request) if self._strikes(told)), None)
 
     def matching(self, kind: str, request: Request) -> list[Misbehaviour]:
         """The instructions of this kind for such a call, for one that asks more before it strikes."""
@@ -230,23 +224,37 @@ class Sandbox(ABC):
             if not told.times:
                 self._misbehaviours.remove(told)
 
+    def _strikes(self, told: Misbehaviour) -> bool:
+        if told.skip:
+            told.skip -= 1
+            return False
+        if told.chance < 1 and self.random.random() >= told.chance:
+            return False
+        self.use_up(told)
+        return True
+
     def _misbehaved(self, request: Request, call: str) -> Delivery | None:
-        if told := self.told("key_revoked", request):
-            return Delivery(self.failure(401, "the key has been revoked"))
-        if told := self.told("429", request):
-            return Delivery(self._told_to_wait(call, told.option("wait", 1.0), None))
-        if (told := self.told("cap", request)) and (wait := self._capped(told)):
-            return Delivery(self._told_to_wait(call, wait, None))
-        for kind in ("500", "hang", "drop"):
-            told = self.told(kind, request)
-            if told is None:
+        """What happens instead of an answer, by the first instruction that strikes; None for nothing."""
+        for told in list(self._misbehaviours):
+            if told.kind not in KINDS or told.kind == "slow" or told.calls not in request.call:
                 continue
-            if told.option("applied", False):
-                self._handled(request, call)
-            if kind == "500":
-                return Delivery(self.failure(int(told.option("status", 500)), "internal error"))
-            return Delivery(None, told.option("seconds", 3600.0) if kind == "hang" else 0.0)
+            if self._strikes(told) and (delivery := self._instead(told, request, call)):
+                return delivery
         return None
+
+    def _instead(self, told: Misbehaviour, request: Request, call: str) -> Delivery | None:
+        if told.kind == "key_revoked":
+            return Delivery(self.failure(401, "the key has been revoked"))
+        if told.kind == "429":
+            return Delivery(self._told_to_wait(call, told.option("wait", 1.0), None))
+        if told.kind == "cap":
+            wait = self._capped(told)
+            return Delivery(self._told_to_wait(call, wait, None)) if wait else None
+        if told.option("applied", False):
+            self._handled(request, call)
+        if told.kind == "500":
+            return Delivery(self.failure(int(told.option("status", 500)), "internal error"))
+        return Delivery(None, told.option("seconds", 3600.0) if told.kind == "hang" else 0.0)
 
     def _handled(self, request: Request, call: str) -> Response:
         over = self._over_limit(call)
