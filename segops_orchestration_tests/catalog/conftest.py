@@ -10,7 +10,7 @@ from sqlalchemy import create_engine, make_url, text
 
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.settings import Settings
-from segops_orchestration_tests.catalog.helpers import Clock
+from segops_orchestration_tests.catalog.helpers import Clock, document, save
 
 # A Postgres server whose role may create databases; every test then runs on it as well.
 POSTGRES_URL = os.environ.get("SEGOPS_TEST_POSTGRES_URL")
@@ -54,3 +54,10 @@ def acme(catalog: Catalog) -> Catalog:
     """A catalogue with the tenant acme."""
     catalog.create_tenant("acme", "Acme")
     return catalog
+
+
+@pytest.fixture
+def vip(acme: Catalog) -> Catalog:
+    """A catalogue with the tenant acme and its segment vip."""
+    save(acme, document("vip", name="Big spenders"))
+    return acme

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from segops_orchestration.catalog.catalog import Catalog
+from segops_orchestration.catalog.connector_records import Connector, ConnectorSpec
 from segops_orchestration.catalog.records import (
     CommittedCounts,
     Computation,
@@ -77,3 +79,13 @@ def stage(catalog: Catalog, computation: Computation, segment: Segment) -> None:
 def commit(catalog: Catalog, computation: Computation, segment: Segment, members: int = 3) -> None:
     stage(catalog, computation, segment)
     catalog.commit_segments(computation.id, [CommittedCounts(segment.id, members=members, milliseconds=40)])
+
+
+def spec(slug: str = "vip-klaviyo", segment: str = "vip", **changes: Any) -> ConnectorSpec:
+    """What a connector is to be; ``changes`` are fields of it."""
+    return ConnectorSpec(**{"slug": slug, "segment": segment, "type": "klaviyo", "config": {"list_id": "A"}, **changes})
+
+
+def connect(catalog: Catalog, slug: str = "vip-klaviyo", segment: str = "vip") -> Connector:
+    """A connector of a segment that exists, with its secret."""
+    return catalog.connectors.create("acme", spec(slug, segment), {"api_key": "pk_123"})

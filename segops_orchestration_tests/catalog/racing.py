@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 from segops_orchestration.catalog.catalog import Catalog
+from segops_orchestration.catalog.secret_box import SecretBox
 from segops_orchestration.dsl.parse import parse_definition
 from segops_orchestration.dsl.segment_file import SegmentDocument
-from segops_orchestration.errors import Conflict, TenantBusy
+from segops_orchestration.errors import Conflict, ConnectorBusy, TenantBusy
 from segops_orchestration.settings import Settings
 
 
@@ -49,6 +50,12 @@ def _act(action: str, settings: Settings) -> str:
             return _lease(catalog)
         if action == "create":
             return _create(catalog)
+        if action == "connector lease":
+            return _connector_lease(catalog)
+        if action == "permits":
+            return _permits(catalog)
+        if action == "seal":
+            return SecretBox(settings).seal("a secret text")
         return _save(catalog)
 
 
@@ -58,6 +65,19 @@ def _lease(catalog: Catalog) -> str:
     except TenantBusy:
         return "busy"
     return "held"
+
+
+def _connector_lease(catalog: Catalog) -> str:
+    try:
+        catalog.connectors.acquire_lease("acme", "vip-klaviyo", "racer")
+    except ConnectorBusy:
+        return "busy"
+    return "held"
+
+
+def _permits(catalog: Catalog) -> str:
+    """Twenty single permits, one every ten seconds: how long from now until the last of them."""
+    return str(max(catalog.connectors.reserve_permits("klaviyo", 0.1, 1) for _ in range(20)))
 
 
 def _create(catalog: Catalog) -> str:
