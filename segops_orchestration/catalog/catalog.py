@@ -35,6 +35,7 @@ from segops_orchestration.catalog.records import (
 )
 from segops_orchestration.catalog.secret_box import SecretBox
 from segops_orchestration.catalog.transactions import Clock, Transactions
+from segops_orchestration.catalog.webhooks import WebhookCatalog
 from segops_orchestration.dsl.segment_file import SegmentDocument
 from segops_orchestration.settings import Settings
 
@@ -48,12 +49,14 @@ class Catalog:
 
     Attributes:
         connectors: the door to connectors: their secrets, leases, syncs, jobs and holds.
+        webhooks: the door to notices: who gets them, and the messages.
     """
 
     def __init__(self, engine: Engine, clock: Clock | None = None, secrets: SecretBox | None = None) -> None:
         self._transactions = Transactions(engine, clock)
         self._readers, self._writers = self._transactions.readers, self._transactions.writers
         self.connectors = ConnectorCatalog(self._transactions, secrets)
+        self.webhooks = WebhookCatalog(self._transactions, secrets)
 
     @classmethod
     def open(cls, settings: Settings, *, clock: Clock | None = None) -> Self:

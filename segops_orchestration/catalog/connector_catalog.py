@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from segops_orchestration.catalog import connector_leases, connectors, holds, rates, syncs
+from segops_orchestration.catalog import connector_leases, connectors, endpoints, holds, rates, syncs
 from segops_orchestration.catalog.connector_records import (
     Connector,
     ConnectorJob,
@@ -124,7 +124,10 @@ class ConnectorCatalog:
         return {name: self._box().open(text, _what(connector, name)) for name, text in sealed.items()}
 
     def rotate_secrets(self) -> int:
-        """Encrypt every secret with the newest key, all or none; how many there are. Raises SecretKeyError."""
+        """Encrypt every secret with the newest key, those of webhook endpoints too, all or none; how many there are.
+
+        Raises SecretKeyError.
+        """
         with self._transactions.write() as (session, _):
             rows = session.scalars(
                 select(ConnectorSecretRow)
@@ -134,7 +137,7 @@ class ConnectorCatalog:
             for row in rows:
                 what = f"the secret {row.name} of connector {row.connector_id}"
                 row.ciphertext = self._box().seal_again(row.ciphertext, what)
-            return len(rows)
+            return len(rows) + endpoints.seal_again(session, self._box().seal_again)
 
     # Leases
 
