@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -42,9 +43,20 @@ def clock() -> Clock:
     return Clock()
 
 
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of an empty catalogue: to copy it takes a tenth of the time that the migrations take."""
+    home = tmp_path_factory.mktemp("catalogue")
+    Catalog.open(Settings.from_env({"SEGOPS_HOME": str(home)})).close()
+    return home / "catalog.db"
+
+
 @pytest.fixture
-def catalog(catalog_settings: Settings, clock: Clock) -> Iterator[Catalog]:
+def catalog(catalog_settings: Settings, clock: Clock, empty_file: Path) -> Iterator[Catalog]:
     """An empty catalogue; ``clock`` is its time of day."""
+    if catalog_settings.database_url.startswith("sqlite"):
+        catalog_settings.home.mkdir()
+        shutil.copy(empty_file, catalog_settings.home / "catalog.db")
     with Catalog.open(catalog_settings, clock=clock) as opened:
         yield opened
 
