@@ -19,8 +19,8 @@ from segops_orchestration.errors import SegOpsError
 if TYPE_CHECKING:
     from segops_orchestration.activation.result import PlannedUser, SyncResult
 
-_FAILED = 1
-_HELD = 3
+FAILED = 1
+HELD = 3
 
 
 @click.command()
@@ -70,7 +70,7 @@ def sync(tenant: str, connectors: Sequence[str], dry_run: bool, wait: float, as_
         fail(error, as_json=as_json)
     failed = errors or any(one.outcome in ("failed", "error") for one in results.values())
     held = any(one.outcome == "held" for one in results.values())
-    sys.exit(_FAILED if failed else _HELD if held else 0)
+    sys.exit(FAILED if failed else HELD if held else 0)
 
 
 def _sync_all(
@@ -161,7 +161,7 @@ def _show_plan(opened: OpenTenant, slug: str, wait: float, as_json: bool) -> int
         opened.catalog, opened.warehouse, opened.slug, slug, dry_run=True, patience=Patience(wait=wait), show=show.row
     )
     show.end(result)
-    return _FAILED if result.outcome in ("failed", "error") else 0
+    return FAILED if result.outcome in ("failed", "error") else 0
 
 
 class _Lines:

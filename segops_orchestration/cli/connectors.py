@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 
 from segops_orchestration.cli.connector_changes import apply, create, rotate_secrets, update
+from segops_orchestration.cli.connector_rejected import rejected
 from segops_orchestration.cli.connector_states import approve, delete, pause, resume
 from segops_orchestration.cli.connector_sync import sync
 from segops_orchestration.cli.connector_tests import test
+from segops_orchestration.cli.connector_verify import verify
 from segops_orchestration.cli.connector_views import list_, log, show, types
 
 
@@ -29,5 +31,9 @@ def command() -> None:
     """
 
 
-for one in (types, create, apply, list_, show, update, test, sync, pause, resume, approve, delete, log, rotate_secrets):
+_COMMANDS = (
+    *(types, create, apply, list_, show, update, test, sync, pause, resume, approve, delete),
+    *(verify, rejected, log, rotate_secrets),
+)
+for one in _COMMANDS:
     command.add_command(one)
