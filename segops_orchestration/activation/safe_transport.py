@@ -39,7 +39,7 @@ class NoAnswer(OSError):
 
 @dataclass(frozen=True)
 class Answer:
-    """A complete answer."""
+    """A complete answer; names of headers are read in any case."""
 
     status: int
     headers: Mapping[str, str]
@@ -184,7 +184,7 @@ def _read(response: http.client.HTTPResponse) -> Answer:
         body += part
         if len(body) > MOST_ANSWER_BYTES:
             raise OSError(f"the answer has more than {MOST_ANSWER_BYTES:,} bytes")
-    return Answer(response.status, dict(response.getheaders()), body)
+    return Answer(response.status, CaseInsensitiveDict(response.getheaders()), body)
 
 
 class _TimedSocket:
