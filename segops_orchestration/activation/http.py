@@ -143,7 +143,8 @@ class PlatformHttp:
         limiter = limiter or self._limiter
         tries = 0
         while True:
-            outcome = self._once(method, path, params, data, headers, limiter, retry=tries > 0)
+            self._wait_for_turn(limiter, give_up_at, may_have_applied=may_have_applied)
+            outcome = self._once(method, path, params, data, headers, retry=tries > 0)
             if isinstance(outcome, Reply) and outcome.status != 429 and outcome.status < 500:
                 return outcome
             may_have_applied |= _may_have_applied(outcome)
@@ -184,6 +185,15 @@ class PlatformHttp:
         """Close the connections."""
         self._session.close()
 
+    def _wait_for_turn(self, limiter: Limiter | None, give_up_at: float, *, may_have_applied: bool) -> None:
+        left = limiter.wait(most=max(0.0, give_up_at - time.monotonic())) if limiter is not None else 0.0
+        if left:
+            raise PlatformUnavailable(
+                f"{self.platform} asked for a pause, or its rate is used up: {left:.0f} s are left of it",
+                left,
+                may_have_applied=may_have_applied,
+            )
+
     def _once(
         self,
         method: str,
@@ -191,12 +201,9 @@ class PlatformHttp:
         params: Any,
         data: bytes | None,
         headers: Mapping[str, str] | None,
-        limiter: Limiter | None,
         *,
         retry: bool,
     ) -> Reply | requests.RequestException:
-        if limiter is not None:
-            limiter.wait()
         if self._before_request is not None:
             self._before_request()
         with self._lock:

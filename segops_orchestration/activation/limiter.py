@@ -36,11 +36,11 @@ class Rate:
 class Limiter(Protocol):
     """What stands before every request."""
 
-    def wait(self, cost: int = 1) -> None:
-        """Return when ``cost`` more requests may be sent."""
+    def wait(self, most: float = math.inf) -> float:
+        """Return 0 when one more request may be sent; at once the seconds left, when these are more than ``most``."""
 
     def hold_off(self, seconds: float) -> None:
-        """Let nobody in this process through for so long: the platform said so."""
+        """Let nobody through for so long: the platform said so."""
 
 
 # (key, rates) -> the limiter. The key names what shares the rate: a platform's call and the account.
@@ -82,16 +82,25 @@ class PacedLimiter:
         self._held_until = -math.inf
         self._paces = [_Pace(f"{key}/{rate.seconds:g}s", rate, reserve, clock) for rate in rates]
 
-    def wait(self, cost: int = 1) -> None:
-        """Return when ``cost`` more requests may be sent."""
+    def wait(self, most: float = math.inf) -> float:
+        """Return 0 when one more request may be sent; at once the seconds left, when these are more than ``most``."""
         with self._lock:
-            due = max((pace.next() for pace in self._paces for _ in range(cost)), default=-math.inf)
+            due = max((pace.next() for pace in self._paces), default=-math.inf)
         while (left := max(due, self._held_until) - self._clock()) > 0:
+            if left > most:
+                return left
             self._sleep(left)
+        return 0.0
 
     def hold_off(self, seconds: float) -> None:
-        """Let nobody through for so long; a longer hold stays."""
-        self._held_until = max(self._held_until, self._clock() + seconds)
+        """Let nobody through for so long, in this process and by the buckets in all; a longer hold stays."""
+        with self._lock:
+            now = self._clock()
+            longer = now + seconds - max(now, self._held_until)
+            if longer > 0:
+                self._held_until = now + seconds
+                for pace in self._paces:
+                    pace.skip(longer)
 
 
 class _Pace:
@@ -117,6 +126,13 @@ class _Pace:
         self._left -= 1
         self._due += 1 / self._per_second
         return due
+
+    def skip(self, seconds: float) -> None:
+        """Take the permits of so long a time, for nobody to use."""
+        self._left = 0
+        permits = int(seconds * self._per_second)
+        if permits:
+            self._reserve(self._key, self._per_second, permits)
 
 
 _LOCAL = LocalBuckets()

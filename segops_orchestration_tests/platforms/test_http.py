@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from segops_orchestration.activation.http import PlatformHttp, encode, wait_asked
-from segops_orchestration.activation.limiter import Rate
+from segops_orchestration.activation.limiter import Rate, local_limiters
 from segops_orchestration.activation.platform import BatchRefused, PlatformRefused, PlatformUnavailable
 from segops_orchestration.activation.sandbox.sandbox import Request, Response, Sandbox, Window
 from segops_orchestration.activation.sandbox.server import SandboxServer
@@ -170,6 +170,21 @@ class TestTryingAgain:
             http.call("GET", "/x")
         assert error.value.wait_seconds == 30
         assert not error.value.may_have_applied
+
+    def test_nobody_comes_back_before_a_wait_is_over(self, echo: Echo, monkeypatch: pytest.MonkeyPatch) -> None:
+        hasten(monkeypatch, patience=1.0)
+        limiter = local_limiters(f"test {KEY}", [Rate(1_000, 1)])
+        echo.misbehave("429", wait=30)
+        with SandboxServer(echo) as server:
+            http = PlatformHttp("Echo", server.url, {}, limiter=limiter)
+            with pytest.raises(PlatformUnavailable, match="429"):
+                http.call("GET", "/x")
+            with pytest.raises(PlatformUnavailable, match=r"asked for a pause, .* s are left of it") as error:
+                http.call("GET", "/x")
+        assert error.value.wait_seconds == pytest.approx(30, abs=1)
+        assert not error.value.may_have_applied
+        assert echo.came == []
+        assert http.traffic() == (1, 0)
 
     def test_a_server_that_is_not_there_has_applied_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         hasten(monkeypatch, patience=0.2)

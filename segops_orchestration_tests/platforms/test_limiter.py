@@ -110,12 +110,45 @@ def test_holding_off_keeps_everybody_waiting() -> None:
     limiter.hold_off(30)
     limiter.hold_off(5)
     limiter.wait()
-    assert clock.now == pytest.approx(1030)
+    assert clock.now == pytest.approx(1030, abs=0.2)
+
+
+def test_holding_off_holds_for_every_process() -> None:
+    clock = Clock()
+    buckets = LocalBuckets(clock)
+    here, there = (PacedLimiter("k", FAST_AND_SLOW, buckets.reserve, clock=clock, sleep=clock.sleep) for _ in range(2))
+    here.hold_off(30)
+    there.wait()
+    assert clock.now == pytest.approx(1030, abs=1.5)
+
+
+def test_holding_off_once_more_does_not_add_up() -> None:
+    clock = Clock()
+    buckets = LocalBuckets(clock)
+    here, there = (PacedLimiter("k", FAST_AND_SLOW, buckets.reserve, clock=clock, sleep=clock.sleep) for _ in range(2))
+    for _ in range(16):
+        here.hold_off(30)
+    there.wait()
+    assert clock.now == pytest.approx(1030, abs=1.5)
+
+
+def test_a_wait_that_is_too_long_is_told_at_once() -> None:
+    clock = Clock()
+    limiter = PacedLimiter("k", [Rate(10, 1)], LocalBuckets(clock).reserve, clock=clock, sleep=clock.sleep)
+    limiter.hold_off(30)
+    assert limiter.wait(most=29) == pytest.approx(30, abs=0.2)
+    assert clock.now == 1000
+    assert limiter.wait(most=31) == 0
 
 
 def test_speed_multiplies_every_rate() -> None:
     given: list[float] = []
-    limiters(lambda key, per_second, permits: given.append(per_second) or 0.0, speed=60)("k", [Rate(150, 60)]).wait()
+
+    def reserve(key: str, per_second: float, permits: int) -> float:
+        given.append(per_second)
+        return 0.0
+
+    limiters(reserve, speed=60)("k", [Rate(150, 60)]).wait()
     assert given == [pytest.approx(0.95 * 150)]
 
 

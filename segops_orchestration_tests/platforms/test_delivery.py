@@ -1,0 +1,240 @@
+"""Klaviyo and Braze end to end: whatever the platform does, the audience ends up as the segment is.
+
+Over real HTTP, with the catalogue and ClickHouse, and without a breach of the contract or a limit.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from segops_orchestration.activation import jobs, opening
+from segops_orchestration.activation.limiter import limiters
+from segops_orchestration.activation.result import SyncResult
+from segops_orchestration.activation.sandbox.braze import BrazeSandbox
+from segops_orchestration.activation.sandbox.klaviyo import KlaviyoSandbox
+from segops_orchestration.activation.sandbox.sandbox import Sandbox
+from segops_orchestration.activation.sandbox.server import SandboxServer
+from segops_orchestration.catalog.catalog import Catalog
+from segops_orchestration.catalog.connector_records import Connector, ConnectorSpec
+from segops_orchestration.settings import Settings
+from segops_orchestration.warehouse.client import Warehouse
+from segops_orchestration_tests.activation.roster.shop import Shop, patient, users
+from segops_orchestration_tests.platforms.connecting import SPEED, hasten
+
+# Klaviyo's jobs are waited for; a retry of a rejected user, and whatever may still take effect, are not.
+PATIENCE = patient(follow=5.0)
+
+
+class PlatformShop(Shop):
+    """A shop whose connector leads to a platform's sandbox."""
+
+    sandbox: Any
+
+    def open(self, **config: Any) -> Connector:  # type: ignore[override]
+        self.define()
+        spec = ConnectorSpec(
+            self.slug,
+            self.segment,
+            self.sandbox.type,
+            {**self.sandbox.connector_config(self.server.url), **config},
+            hold_users=1_000_000,
+        )
+        return self.catalog.connectors.create(self.tenant, spec, dict(self.sandbox.secrets))
+
+    def sync(self, **named: Any) -> SyncResult:
+        return super().sync(**{"patience": PATIENCE, **named})
+
+    def until_quiet(self) -> list[SyncResult]:
+        """Sync as the sensor would, with days between, until nothing is left to do."""
+        results = []
+        for _ in range(15):
+            results.append(self.sync())
+            if results[-1].permanent:
+                self.sandbox.behave()
+                self.catalog.connectors.resume(self.tenant, self.slug)
+            backlog = results[-1].backlog
+            if results[-1].outcome == "succeeded" and not backlog.pending and not backlog.rejected:
+                return results
+            self.pass_time(hours=25)
+        raise AssertionError(f"still not quiet: {results[-1]}")
+
+
+NewShop = Callable[[Sandbox], PlatformShop]
+
+
+@pytest.fixture
+def open_shop(settings: Settings, warehouse: Warehouse, tmp_path: Any) -> Iterator[NewShop]:
+    """Makes shops with an open connector."""
+    with ExitStack() as stack:
+        catalog = stack.enter_context(Catalog.open(replace(settings, database_url=f"sqlite:///{tmp_path}/catalog.db")))
+
+        def make(sandbox: Sandbox) -> PlatformShop:
+            server = stack.enter_context(SandboxServer(sandbox))
+            tenant = f"t_{secrets.token_hex(6)}"
+            catalog.create_tenant(tenant)
+            shop = PlatformShop(catalog, warehouse, tenant, server, sandbox)  # type: ignore[arg-type]
+            shop.database.migrate()
+            stack.callback(shop.database.drop)
+            shop.open()
+            return shop
+
+        yield make
+
+
+SANDBOXES: dict[str, Callable[..., Sandbox]] = {
+    "klaviyo": lambda **options: KlaviyoSandbox(job_seconds=0.05, **options),
+    "braze": lambda **options: BrazeSandbox(**options),
+}
+
+
+@pytest.mark.parametrize("platform", SANDBOXES)
+def test_25_000_users_enter_and_a_delta_follows(open_shop: NewShop, platform: str) -> None:
+    """At the vendor's own limits."""
+    shop = open_shop(SANDBOXES[platform]())
+    shop.want(users(25_000))
+    first = shop.sync()
+    assert (first.outcome, first.added, first.rejected, first.pending) == ("succeeded", 25_000, 0, 0)
+    assert shop.people() == users(25_000)
+    shop.want(users(24_000, start=1_500))
+    second = shop.sync()
+    assert (second.outcome, second.added, second.removed, second.pending) == ("succeeded", 500, 1_500, 0)
+    assert shop.people() == users(24_000, start=1_500)
+    assert shop.sync().requests == 0
+    assert shop.sandbox.violations == []
+
+
+GENERAL: list[dict[str, Any]] = [
+    {"kind": "429", "wait": 1, "times": 2},
+    {"kind": "500", "times": 30, "skip": 1},
+    {"kind": "500", "applied": True, "times": 20},
+    {"kind": "hang", "applied": True},
+    {"kind": "drop", "applied": False, "times": 20},
+    {"kind": "drop", "applied": True, "times": 20, "skip": 1},
+    {"kind": "cap", "per_second": 20},
+    {"kind": "key_revoked"},
+]
+OWN: dict[str, list[dict[str, Any]]] = {
+    "klaviyo": [
+        {"kind": "reject_rows", "share": 0.3, "times": None},
+        {"kind": "refuse_rows", "users": sorted(users(3, start=100))},
+        {"kind": "refuse_batch", "times": 3},
+        {"kind": "job_late", "seconds": 0.5, "times": 2},
+        {"kind": "job_partly", "share": 0.5},
+        {"kind": "job_never"},
+        {"kind": "list_deleted", "times": None},
+    ],
+    "braze": [
+        {"kind": "reject_rows", "share": 0.3, "times": None},
+        {"kind": "errors_unreadable", "times": 4},
+        {"kind": "refuse_batch", "users": sorted(users(3, start=100)), "times": 5},
+        {"kind": "group_deleted", "times": None},
+    ],
+}
+# Variants of the above, that CI does not wait for.
+GENERAL_VARIANTS: list[dict[str, Any]] = [
+    {"kind": "429", "wait": 3},
+    {"kind": "429", "wait": None, "times": 5},
+    {"kind": "500", "times": 3},
+    {"kind": "500", "applied": True, "times": 3},
+    {"kind": "hang", "applied": False, "skip": 1},
+    {"kind": "drop", "applied": True},
+    {"kind": "slow", "seconds": 0.2, "times": 3},
+]
+OWN_VARIANTS: dict[str, list[dict[str, Any]]] = {
+    "klaviyo": [
+        {"kind": "reject_rows", "share": 0.3},
+        {"kind": "job_unnamed", "times": None},
+        {"kind": "scope_missing", "scope": "lists:write", "times": None},
+        {"kind": "revision_retired", "times": None},
+    ],
+    "braze": [
+        {"kind": "reject_rows", "share": 0.3},
+        {"kind": "permission_missing", "permission": "subscription.status.set", "times": None},
+    ],
+}
+
+
+def cases(
+    general: list[dict[str, Any]], own: dict[str, list[dict[str, Any]]], *marks: pytest.MarkDecorator
+) -> list[Any]:
+    """Every platform with every misbehaviour."""
+    return [
+        pytest.param(
+            platform, told, id=f"{platform}-{'-'.join(str(value) for value in told.values())[:40]}", marks=marks
+        )
+        for platform in SANDBOXES
+        for told in [*general, *own[platform]]
+    ]
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Short pauses and a fast vendor."""
+    hasten(monkeypatch, patience=0.5)
+    monkeypatch.setattr("segops_orchestration.activation.http.READ_SECONDS", 0.3)
+    monkeypatch.setattr(jobs, "_FIRST_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(opening, "limiters", lambda reserve: limiters(reserve, SPEED))
+
+
+@pytest.mark.parametrize(
+    ("platform", "told"), [*cases(GENERAL, OWN), *cases(GENERAL_VARIANTS, OWN_VARIANTS, pytest.mark.slow)]
+)
+def test_the_audience_ends_up_as_the_segment(
+    open_shop: NewShop, hurried: None, platform: str, told: dict[str, Any]
+) -> None:
+    """Told so before the first sync, and once more before the delta."""
+    shop = open_shop(SANDBOXES[platform](speed=SPEED, seed=1))
+    # More than three rejections in a row would park users; these end before.
+    lasting = told["kind"] == "reject_rows" and told.get("times", 1) is None
+    for wanted in (users(300), users(300, start=150)):
+        shop.sandbox.misbehave(**told)
+        shop.want(wanted)
+        if lasting:
+            shop.sync()
+            shop.sandbox.behave()
+        shop.until_quiet()
+        shop.sandbox.behave()
+        assert shop.people() == wanted
+    assert shop.sandbox.violations == []
+
+
+def test_a_removal_does_not_overtake_a_job(open_shop: NewShop, hurried: None) -> None:
+    shop = open_shop(SANDBOXES["klaviyo"](speed=SPEED))
+    shop.sandbox.misbehave("job_late", seconds=1.0)
+    shop.want(users(10))
+    assert shop.sync(patience=patient(follow=0.0)).pending == 10
+    shop.want(users(5))
+    second = shop.sync(patience=patient(follow=0.0))
+    assert (second.removed, second.pending) == (0, 10)
+    assert shop.people() == set()
+    time.sleep(1.0)
+    shop.until_quiet()
+    assert shop.people() == users(5)
+
+
+def test_rejected_rows_say_why(open_shop: NewShop, hurried: None) -> None:
+    shop = open_shop(SANDBOXES["klaviyo"](speed=SPEED))
+    shop.sandbox.account.upsert({"email": "ann@example.com"})
+    shop.sandbox.account.upsert({"external_id": "ann"})
+    shop.identify("ann", {"email": "ann@example.com"})
+    shop.want(["ann", "ben"])
+    result = shop.sync()
+    assert (result.added, result.rejected) == (1, 1)
+    reasons = shop.database.query("SELECT user_id, reason FROM activation_state FINAL WHERE state = 'rejected'")
+    assert reasons.result_rows == [("ann", "the identifiers belong to different profiles (duplicate_profile)")]
+
+
+def test_no_secret_is_stored_or_told(open_shop: NewShop, hurried: None, capfd: pytest.CaptureFixture[str]) -> None:
+    shop = open_shop(SANDBOXES["braze"](speed=SPEED, api_key="sandbox-key"))
+    shop.sandbox.misbehave("refuse_batch", times=None)
+    shop.want(users(3))
+    result = shop.sync()
+    rows = shop.database.query("SELECT * FROM activation_state FINAL").result_rows
+    assert "sandbox-key" not in f"{result!r} {rows} {shop.connector!r} {capfd.readouterr()}"
