@@ -1,4 +1,4 @@
-"""Connectors into the catalogue, with a guard: one that has delivered is not pointed at another audience."""
+"""Connectors into the catalogue, with a guard: one whose audience is not empty is not pointed at another."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from segops_orchestration.activation.fields import require_same_target
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.connector_records import ConnectorSaved, ConnectorSpec, SyncKind
 
-_DELIVERIES: Sequence[SyncKind] = ("sync", "repair")
+_DELIVERIES: Sequence[SyncKind] = ("sync", "repair", "empty")
 
 
 def save_connectors(
@@ -25,6 +25,7 @@ def save_connectors(
         before = known.get(spec.slug)
         if before is None or before.type != spec.type:
             continue
-        if catalog.connectors.list_syncs(tenant, spec.slug, kinds=_DELIVERIES, limit=1):
+        last = catalog.connectors.list_syncs(tenant, spec.slug, kinds=_DELIVERIES, limit=1)
+        if last and last[0].counts.audience != 0:
             require_same_target(spec.slug, spec.type, before.config, spec.config)
     return catalog.connectors.save(tenant, wanted)
