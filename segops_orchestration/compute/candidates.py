@@ -18,28 +18,14 @@ from segops_orchestration.compiler.moved import born_users, crossing_events, dat
 from segops_orchestration.compiler.parameters import Parameters, ScopedParameters
 from segops_orchestration.compiler.source import existing_users
 from segops_orchestration.compiler.sql import indent, select
-from segops_orchestration.compute.needs import Needs, is_needed, needs_of
+from segops_orchestration.compute.copying import copy_statements
+from segops_orchestration.compute.needs import Needs, combined, needs_of, with_payloads
 from segops_orchestration.compute.plan import PlannedWork
-from segops_orchestration.compute.session import ComputeSession, split_evenly
+from segops_orchestration.compute.session import ComputeSession
 
-# Reasons looked up by one statement.
-_REASONS_PER_INSERT = 20
-
-# Of several deliveries of an event the first one counts.
-_EXTRACT = """INSERT INTO candidate_events
-    (computation_id, event_id, user_id, event_type, occurred_at, ingested_at, payload)
-SELECT
-  {{computation_id:UInt64}}, event_id, user_id, event_type, occurred_at, min(arrived_at), argMin(payload, arrived_at)
-FROM (
-  SELECT event_id, user_id, event_type, occurred_at, ingested_at AS arrived_at, payload
-  FROM events_by_user
-  WHERE occurred_at <= {{at:DateTime64(3, 'UTC')}}
-    AND user_id IN (
-      SELECT user_id FROM candidates WHERE computation_id = {{computation_id:UInt64}} AND reason IN ({reasons})
-    )
-    AND {is_needed}
-)
-GROUP BY event_type, user_id, occurred_at, event_id"""
+# Reasons are looked up by so many statements at once, each of which makes a few passes at least.
+LOOKUPS = 4
+_LEAST_PASSES = 3
 
 
 @dataclass(frozen=True)
@@ -160,10 +146,15 @@ class Candidates:
 
     def prepare(self, works: Sequence[PlannedWork]) -> None:
         """Look up all reasons of all levels that are there before anything is computed."""
+        # A later level copies what is missing then; it must not find an event there without the payload that it needs.
+        read_later = {
+            need.event_type for work in works if work.references for need in needs_of(work.definition) if need.payload
+        }
         for work in works:
             needs = needs_of(work.definition)
             for reason in self._reasons(work):
-                self._needs[reason] = self._needs.get(reason, Needs()) | needs
+                self._needs[reason] = combined(self._needs.get(reason, Needs()) | needs)
+        self._needs = {reason: with_payloads(needs, read_later) for reason, needs in self._needs.items()}
         self._look_up(reason for work in works for reason in self._reasons(work) if not isinstance(reason, Referenced))
 
     def find(self, level: Sequence[PlannedWork]) -> dict[int, int]:
@@ -181,31 +172,25 @@ class Candidates:
     def _look_up(self, wanted: Iterable[Reason]) -> None:
         """Store the users of the reasons that are new."""
         new = [reason for reason in dict.fromkeys(wanted) if reason not in self._numbers]
-        # Limits on the same event types side by side: they share a pass.
-        new.sort(key=lambda reason: reason.limit.event_types if isinstance(reason, Swept) else ())
         for reason in new:
             self._numbers[reason] = len(self._numbers) + 1
-        list(self._workers.map(self._insert, split_evenly(new, _REASONS_PER_INSERT)))
+        list(self._workers.map(self._insert, _shared_out(_passes(new))))
 
-    def _insert(self, batch: Sequence[Reason]) -> None:
+    def _insert(self, passes: Sequence[Sequence[Reason]]) -> None:
         parameters = Parameters()
-        selects = [
-            f"SELECT {self._numbers[reason]} AS reason, user_id FROM (\n"
-            f"{reason.users(parameters.of(f'r{self._numbers[reason]}'))}\n)"
-            for reason in batch
-            if not isinstance(reason, Swept)
-        ]
-        swept: dict[tuple[tuple[str, ...], bool], list[Swept]] = {}
-        for reason in batch:
-            if isinstance(reason, Swept):
-                swept.setdefault((reason.limit.event_types, reason.limit.has_filters), []).append(reason)
-        selects += [self._swept(group, parameters) for group in swept.values()]
-        union = "\nUNION ALL\n".join(selects)
+        union = "\nUNION ALL\n".join(self._pass(reasons, parameters) for reasons in passes)
         self._session.run(
             "INSERT INTO candidates (computation_id, reason, user_id)\n"
             f"SELECT DISTINCT {{computation_id:UInt64}}, reason, user_id FROM (\n{union}\n)",
             parameters.values,
         )
+
+    def _pass(self, reasons: Sequence[Reason], parameters: Parameters) -> str:
+        first = reasons[0]
+        if isinstance(first, Swept):
+            return self._swept([reason for reason in reasons if isinstance(reason, Swept)], parameters)
+        number = self._numbers[first]
+        return f"SELECT {number} AS reason, user_id FROM (\n{first.users(parameters.of(f'r{number}'))}\n)"
 
     def _swept(self, group: Sequence[Swept], parameters: Parameters) -> str:
         """One pass over events of the same types for all limits on them: planning costs more than reading."""
@@ -231,12 +216,35 @@ class Candidates:
     def _extract(self) -> None:
         """Copy the events that are needed because of new reasons and have not been copied because of earlier ones."""
         new = {number: self._needs[reason] for reason, number in self._numbers.items() if number not in self._copied}
-        parameters = Parameters()
-        needed = is_needed(new, parameters.of("new"))
-        if self._copied:
-            needed += f" AND NOT {is_needed(self._copied, parameters.of('copied'))}"
+        statements = list(copy_statements(new, self._copied))
         self._copied.update(new)
-        self._session.run(_EXTRACT.format(reasons=_listed(new), is_needed=needed), parameters.values)
+        list(self._workers.map(lambda one: self._session.run(one.sql, one.parameters), statements))
+
+
+def _passes(reasons: Iterable[Reason]) -> list[list[Reason]]:
+    """Limits that share a pass, because they are about events of the same types, side by side; others by themselves."""
+    passes: dict[object, list[Reason]] = {}
+    for reason in reasons:
+        shared = (reason.limit.event_types, reason.limit.has_filters) if isinstance(reason, Swept) else reason
+        passes.setdefault(shared, []).append(reason)
+    return list(passes.values())
+
+
+def _shared_out(passes: Sequence[Sequence[Reason]]) -> list[list[Sequence[Reason]]]:
+    """The passes in as many statements as the server is given at once, of about the same weight each."""
+    statements: list[list[Sequence[Reason]]] = [[] for _ in range(min(LOOKUPS, -(-len(passes) // _LEAST_PASSES)))]
+    weights = [0] * len(statements)
+    for weight, _, one in sorted(((_weight(one), -index, one) for index, one in enumerate(passes)), reverse=True):
+        lightest = weights.index(min(weights))
+        statements[lightest].append(one)
+        weights[lightest] += weight
+    return statements
+
+
+def _weight(reasons: Sequence[Reason]) -> int:
+    """How long a pass takes beside others: most of the time is planning, unless payloads are read."""
+    reads_payloads = any(isinstance(reason, Swept) and reason.limit.has_filters for reason in reasons)
+    return (4 if reads_payloads else 1) * (3 + len(reasons))
 
 
 def last_computation(work: PlannedWork) -> CommittedSegment:

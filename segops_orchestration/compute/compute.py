@@ -29,7 +29,7 @@ Progress = Callable[[SegmentResult], None]
 
 # The statements of a delta are small and most of their time is planning: one evaluates several segments, and several
 # go to the server at once.
-DELTA_BATCH = 10
+DELTA_BATCH = 12
 DELTA_WORKERS = 4
 # Full computations of segments at a time: a statement alone leaves processors idle while it is planned and while its
 # results are brought together.

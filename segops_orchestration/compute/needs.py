@@ -1,15 +1,15 @@
 """Which events a delta copies out for whom: those that a segment reads for which the user is a candidate.
 
 Most users whom time alone moves are candidates for one segment or two, and those look at the events of a type or two in
-a window. Copying all of a user's events instead would be most of the work of a delta.
+a window, often at nothing but their times. Copying all of a user's events, or all payloads, would be most of the work
+of a delta.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
 
-from segops_orchestration.compiler.parameters import AT, ScopedParameters
 from segops_orchestration.compiler.periods import period_edges
 from segops_orchestration.compiler.source import IDENTIFICATION
 from segops_orchestration.compiler.windows import window_of
@@ -29,48 +29,63 @@ from segops_orchestration.dsl.models import (
 )
 from segops_orchestration.dsl.references import iter_conditions
 
-# What a condition with a window of up to three months reads is copied from so many days; what others read, whole.
-RECENT_DAYS = 93
-_MONTHS = 3
-
 EVERY_TYPE = ""
+# So many days ago there was nothing: DateTime64 begins in 1900.
+ALL_DAYS = 1 << 20
+_MOST_DAYS_OF_A_MONTH = 31
 
 
-@dataclass(frozen=True)
-class Needs:
-    """Event types, or ``EVERY_TYPE``: of which all events are read, and of which those of the last ``RECENT_DAYS``."""
+@dataclass(frozen=True, order=True)
+class Need:
+    """Events of a type, or of ``EVERY_TYPE``: those of the last ``days`` before T, and whether their payloads too."""
 
-    whole: frozenset[str] = frozenset()
-    recent: frozenset[str] = frozenset()
+    event_type: str
+    days: int = ALL_DAYS
+    payload: bool = False
 
-    def __or__(self, other: Needs) -> Needs:
-        return Needs(self.whole | other.whole, self.recent | other.recent)
+    def covers(self, other: Need) -> bool:
+        """Whether whoever has this has the other too."""
+        return (
+            self.event_type in (other.event_type, EVERY_TYPE)
+            and self.days >= other.days
+            and self.payload >= other.payload
+        )
+
+
+Needs = frozenset[Need]
 
 
 def needs_of(definition: Definition) -> Needs:
     """The events that evaluating a definition reads."""
-    needs = Needs()
-    for condition in iter_conditions(definition):
-        types, oldest = frozenset(_types(condition)), _oldest(condition)
-        needs |= Needs(recent=types) if oldest is not None and _is_recent(oldest) else Needs(whole=types)
-    return needs
+    return combined(need for condition in iter_conditions(definition) for need in _needs(condition))
 
 
-def _types(condition: Condition) -> Iterator[str]:
+def combined(needs: Iterable[Need]) -> Needs:
+    """The same without those that another one covers."""
+    distinct = frozenset(needs)
+    return frozenset(one for one in distinct if not any(other != one and other.covers(one) for other in distinct))
+
+
+def _needs(condition: Condition) -> Iterator[Need]:
     match condition:
         case EventSequence():
-            yield from [EVERY_TYPE] if condition.strict else [step.event_type for step in condition.steps]
+            days = _days(window_of(condition).oldest)
+            yield from (Need(step.event_type, days, step.where is not None) for step in condition.steps)
+            if condition.strict:
+                yield Need(EVERY_TYPE, days)
         case UserProperty() | PropertyHeld():
-            yield IDENTIFICATION
-        case EventCount() | Recency() | Monetary() | EventProperty() | FirstEvent() | Regularity():
-            yield condition.event_type
+            yield Need(IDENTIFICATION, payload=True)
+        case Monetary() | EventProperty():
+            yield Need(condition.event_type, _days(window_of(condition).oldest), payload=True)
+        case EventCount():
+            yield Need(condition.event_type, _days(window_of(condition).oldest), condition.where is not None)
+        case Recency() | FirstEvent() | Regularity():
+            yield Need(condition.event_type, _days(_oldest(condition)), condition.where is not None)
 
 
-def _oldest(condition: Condition) -> Span | None:
-    """How far back a condition reads; None when that is not bounded."""
+def _oldest(condition: Recency | FirstEvent | Regularity) -> Span | None:
+    """How far back a condition without a window reads; None when that is not bounded."""
     match condition:
-        case EventCount() | Monetary() | EventProperty() | EventSequence():
-            return window_of(condition).oldest
         case Recency() if condition.operator != "gt":
             return Span(days_span(condition.window_days).milliseconds + MILLISECONDS_PER_DAY)
         case Regularity():
@@ -78,32 +93,19 @@ def _oldest(condition: Condition) -> Span | None:
     return None
 
 
-def _is_recent(span: Span) -> bool:
-    return span.months <= _MONTHS and span.milliseconds <= RECENT_DAYS * MILLISECONDS_PER_DAY
+def _days(oldest: Span | None) -> int:
+    """At least as many days as the span is long."""
+    if oldest is None:
+        return ALL_DAYS
+    days = -(-oldest.milliseconds // MILLISECONDS_PER_DAY) + oldest.months * _MOST_DAYS_OF_A_MONTH
+    return min(days, ALL_DAYS)
 
 
-def is_needed(needs: Mapping[int, Needs], parameters: ScopedParameters) -> str:
-    """The predicate that an event is read because of one of the reasons for which its user is a candidate.
-
-    Args:
-        needs: by the number of the reason in the table ``candidates``.
-    """
-    recent = f"occurred_at > {AT} - toIntervalDay({parameters.integer('recent_days', RECENT_DAYS)})"
-    whole = _of_types({number: need.whole for number, need in needs.items()}, parameters.of("whole"))
-    lately = _of_types({number: need.recent for number, need in needs.items()}, parameters.of("recent"))
-    parts = [*whole, *(f"({recent} AND {part})" for part in lately)]
-    return f"({' OR '.join(parts)})" if parts else "false"
-
-
-def _of_types(types: Mapping[int, frozenset[str]], parameters: ScopedParameters) -> Iterator[str]:
-    of_a_candidate = "FROM candidates WHERE computation_id = {computation_id:UInt64} AND reason IN"
-    every = [number for number, names in types.items() if EVERY_TYPE in names]
-    if every:
-        yield f"user_id IN (SELECT user_id {of_a_candidate} ({', '.join(map(str, every))}))"
-    pairs = [(number, name) for number, names in types.items() if number not in every for name in sorted(names)]
-    if pairs:
-        numbers = f"[{', '.join(str(number) for number, _ in pairs)}]"
-        names = parameters.texts("types", [name for _, name in pairs])
-        of_reason = f"arrayJoin(arrayFilter((name, number) -> number = reason, {names}, {numbers}))"
-        listed = ", ".join(map(str, dict.fromkeys(number for number, _ in pairs)))
-        yield f"(event_type, user_id) IN (SELECT {of_reason}, user_id {of_a_candidate} ({listed}))"
+def with_payloads(needs: Iterable[Need], event_types: Collection[str]) -> Needs:
+    """The same, with the payloads of these types."""
+    return combined(
+        replace(need, payload=True)
+        if need.event_type in event_types or (event_types and need.event_type == EVERY_TYPE)
+        else need
+        for need in needs
+    )

@@ -10,7 +10,7 @@ GROUP BY user_id
 HAVING min(first_seen) > {from_at:DateTime64(3, 'UTC')}
 UNION ALL
 SELECT user_id
-FROM events
+FROM events_by_user
 WHERE event_type IN ({m0_event_type0:String}, {m0_event_type1:String})
   AND occurred_at > {from_at:DateTime64(3, 'UTC')} AND occurred_at <= {at:DateTime64(3, 'UTC')}
   AND user_id IN (
@@ -22,7 +22,7 @@ WHERE event_type IN ({m0_event_type0:String}, {m0_event_type1:String})
   AND ((event_type = {m0_match0_event_type:String} AND (JSONType(payload, {m0_match0_where0_key0:String}) = 'String' AND JSONExtractString(payload, {m0_match0_where0_key0:String}) = {m0_match0_where0_value:String})) OR (event_type = {m0_match1_event_type:String}))
 UNION ALL
 SELECT user_id
-FROM events
+FROM events_by_user
 WHERE event_type IN ({m1_event_type0:String})
   AND occurred_at > {from_at:DateTime64(3, 'UTC')} - toIntervalMillisecond({m1_age_ms:Int64}) AND occurred_at <= {at:DateTime64(3, 'UTC')} - toIntervalMillisecond({m1_age_ms:Int64})
   AND user_id IN (
