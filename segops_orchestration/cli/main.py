@@ -26,6 +26,7 @@ COMMANDS: dict[str, str] = {
     "explain": "Say why a user is in a segment or not, and until when.",
     "status": "Show what each segment of a tenant holds and when it was computed.",
     "connectors": "Send members to Klaviyo, Braze, Talon.One and webhooks, and take out those who left.",
+    "webhooks": "Tell your own systems when a segment has been recomputed.",
     "export": "Write members to CSV or Parquet files.",
     "platform-sandbox": "Serve a stand-in for Klaviyo, Braze, Talon.One or a webhook, to try connectors with.",
     "warehouse": "Start, stop and inspect the embedded ClickHouse.",
