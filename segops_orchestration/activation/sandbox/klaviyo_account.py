@@ -14,10 +14,14 @@ _EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
 @dataclass
 class Job:
-    """One import. ``errors`` is by position in ``rows``; ``imported`` are profile ids."""
+    """One import. ``errors`` is by position in ``rows``; ``imported`` are profile ids.
+
+    When it has ended only the rows with errors are kept: a sandbox can serve for long.
+    """
 
     id: str
     rows: Sequence[Mapping[str, Any]]
+    total: int
     lists: Sequence[str]
     ends_at: float
     status: str = "queued"
@@ -26,12 +30,13 @@ class Job:
     errors: dict[int, tuple[str, str]] = field(default_factory=dict)
     imported: set[str] = field(default_factory=set)
     completed: int = 0
+    failed_rows: dict[int, Mapping[str, Any]] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
         """As the API shows it."""
         attributes = {
             "status": self.status,
-            "total_count": len(self.rows),
+            "total_count": self.total,
             "completed_count": self.completed,
             "failed_count": len(self.errors),
         }
@@ -45,7 +50,7 @@ class Job:
             "title": "Invalid input.",
             "detail": detail,
             "source": {"pointer": f"/data/attributes/profiles/data/{at}/attributes"} if named else {},
-            "original_payload": dict(self.rows[at]) if named else None,
+            "original_payload": dict(self.failed_rows[at]) if named else None,
         }
         return {"type": "import-error", "id": f"{self.id}-{at}", "attributes": attributes}
 
@@ -78,7 +83,7 @@ class Account:
 
     def submit(self, rows: Sequence[Mapping[str, Any]], lists: Sequence[str], seconds: float) -> Job:
         """A job that will be carried out when its time has come."""
-        job = Job(f"job-{len(self.jobs) + 1}", rows, lists, self._clock() + seconds)
+        job = Job(f"job-{len(self.jobs) + 1}", rows, len(rows), lists, self._clock() + seconds)
         self.jobs[job.id] = job
         self._open.append(job)
         return job
@@ -90,6 +95,8 @@ class Account:
                 job.status = "processing"
                 continue
             self._carry_out(job)
+            job.failed_rows = {at: job.rows[at] for at in job.errors}
+            job.rows = ()
             self._open.remove(job)
 
     def upsert(self, row: Mapping[str, Any]) -> str:
