@@ -79,13 +79,28 @@ FROM (
 )"""
 
 
+_ACKNOWLEDGED = """SELECT connector_id, countIf(present > 0), countIf(state IN ('rejected', 'parked'))
+FROM activation_state FINAL
+WHERE connector_id IN {connector_ids:Array(UInt64)}
+GROUP BY connector_id"""
+
+
+@dataclass(frozen=True)
+class Acknowledged:
+    """What the state of a connector comes to, whatever is wanted: its audience, and users who were refused."""
+
+    audience: int = 0
+    refused: int = 0
+
+
 @dataclass(frozen=True)
 class Wanted:
     """What the difference of one connector is taken against.
 
     Attributes:
         segment_id: whose members are desired; None when nobody is.
-        told: users who were refused are tried again once they say something about themselves.
+        told: users who were refused are tried again once they say something about themselves. Looking for those takes
+            longer than all the rest, so it is left out where nobody was refused.
         jobs: batches that the platform is still working on.
         settle_seconds: how long a request whose outcome is unknown may still take effect.
     """
@@ -146,6 +161,13 @@ def verdicts_sql(wanted: Wanted, prefix: str = "") -> str:
     """A query of every user of the connector: ``who, verdict`` and the columns of the state."""
     told = f" OR s.user_id IN {_TOLD_SINCE.format(p=prefix)}" if wanted.told else ""
     return _VERDICTS.format(p=prefix, or_told=told)
+
+
+def acknowledged(warehouse: TenantWarehouse, connector_ids: Sequence[int]) -> dict[int, Acknowledged]:
+    """What the states of these connectors come to, by id, for those that have any."""
+    parameters = {"connector_ids": list(connector_ids)}
+    rows = warehouse.query(_ACKNOWLEDGED, parameters, query_settings(warehouse)).result_rows
+    return {connector_id: Acknowledged(audience, refused) for connector_id, audience, refused in rows}
 
 
 def backlogs(warehouse: TenantWarehouse, every: Iterable[Wanted], now: datetime) -> dict[int, Backlog]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from segops_orchestration.activation.difference import Backlog, backlogs
+from segops_orchestration.activation.difference import Acknowledged, Backlog, acknowledged, backlogs
 from segops_orchestration.activation.opening import require_type
 from segops_orchestration.activation.session import Clock, utc_now
 from segops_orchestration.activation.work import Patience, wanted_of
@@ -20,7 +20,7 @@ def pending(
     *,
     clock: Clock = utc_now,
 ) -> dict[str, Backlog]:
-    """What is left to be delivered, by connector: one query for all of a tenant's, or for those named.
+    """What is left to be delivered, by connector: two queries for all of a tenant's, or for those named.
 
     A connector whose segment is archived and whose audience stays as it is has nothing left.
 
@@ -34,6 +34,9 @@ def pending(
     if asked:
         database = warehouse.tenant(tenant)
         database.migrate()
-        patience = Patience()
-        found = backlogs(database, [wanted_of(catalog, one, require_type(one), patience) for one in asked], clock())
+        stored = acknowledged(database, [one.id for one in asked])
+        wanted = [
+            wanted_of(catalog, one, require_type(one), Patience(), stored.get(one.id, Acknowledged())) for one in asked
+        ]
+        found = backlogs(database, wanted, clock())
     return {one.slug: found.get(one.id, Backlog()) for one in every}

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from segops_orchestration.activation.difference import Backlog, backlogs
+from segops_orchestration.activation.difference import Backlog
 from segops_orchestration.activation.lease import HeldConnector
 from segops_orchestration.activation.opening import require_type
+from segops_orchestration.activation.pending import pending
 from segops_orchestration.activation.result import Outcome, PlannedUser, SyncResult
 from segops_orchestration.activation.session import Clock, Session, utc_now
-from segops_orchestration.activation.work import Patience, SyncWork, wanted_of
+from segops_orchestration.activation.work import Patience, SyncWork
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.connector_records import Connector, SyncKind
 from segops_orchestration.warehouse.client import Warehouse
@@ -67,13 +68,12 @@ def run_sync(
     with HeldConnector(catalog, tenant, slug, run_id, patience.lease, patience.wait) as held:
         database.migrate()
         connector = catalog.connectors.get(tenant, slug)
-        platform_class = require_type(connector)
+        require_type(connector)
         resting = _resting(connector, kind)
         if resting is not None:
             left = Backlog()
             if resting != "left":
-                wanted = wanted_of(catalog, connector, platform_class, patience)
-                left = backlogs(database, [wanted], clock())[connector.id]
+                left = pending(catalog, warehouse, tenant, [slug], clock=clock)[slug]
             return SyncResult(
                 connector, kind, resting, left, error=connector.status_reason, permanent=resting == "error"
             )

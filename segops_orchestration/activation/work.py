@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from segops_orchestration.activation.batches import Cutter, attempts_before, may_be_present
 from segops_orchestration.activation.breaker import last_success, likely_cause, sample_of, trips
-from segops_orchestration.activation.difference import Backlog, Wanted, backlogs
+from segops_orchestration.activation.difference import Acknowledged, Backlog, Wanted, acknowledged, backlogs
 from segops_orchestration.activation.jobs import follow_jobs, follow_until
 from segops_orchestration.activation.lease import LEASE_SECONDS, HeldConnector
 from segops_orchestration.activation.log import end_sync
@@ -64,6 +64,7 @@ def wanted_of(
     connector: Connector,
     platform: type[Platform] | Platform,
     patience: Patience,
+    stored: Acknowledged,
     *,
     nobody: bool = False,
 ) -> Wanted:
@@ -72,7 +73,7 @@ def wanted_of(
     settle = platform.settle_seconds if patience.settle is None else patience.settle
     jobs = [job.batch_id for job in catalog.connectors.open_jobs(connector)]
     segment = None if nobody or archived else connector.segment_id
-    return Wanted(connector.id, segment, platform.reads_properties, jobs, settle)
+    return Wanted(connector.id, segment, platform.reads_properties and stored.refused > 0, jobs, settle)
 
 
 class SyncWork:
@@ -169,8 +170,7 @@ class SyncWork:
     def _trips(self) -> bool:
         if self._kind == "empty" or self.connector.segment_status == "archived":
             return False  # Somebody has chosen to empty the audience.
-        audience = self._backlog().audience
-        return trips(self.connector, self._counts, audience, last_success(self.session))
+        return trips(self.connector, self._counts, self._stored().audience, last_success(self.session))
 
     def _keep_back(self, plan: Plan, hold: Hold | None) -> None:
         """Hold the difference; one that is held already stays while it is about the same."""
@@ -188,7 +188,7 @@ class SyncWork:
                 sync_id=self.record.id,
                 adds=counts.adds - counts.approved_adds,
                 removes=counts.removes - counts.approved_removes,
-                audience=self._backlog().audience,
+                audience=self._stored().audience,
                 cause=likely_cause(self.session, self.record, last_success(self.session)),
                 sample=sample_of(plan),
             ),
@@ -279,7 +279,10 @@ class SyncWork:
     def wanted(self, platform: Platform) -> Wanted:
         """What the state is compared with."""
         nobody = self._kind == "empty"
-        return wanted_of(self._catalog, self.connector, platform, self._patience, nobody=nobody)
+        return wanted_of(self._catalog, self.connector, platform, self._patience, self._stored(), nobody=nobody)
+
+    def _stored(self) -> Acknowledged:
+        return acknowledged(self.session.warehouse, [self.connector.id]).get(self.connector.id, Acknowledged())
 
     def _backlog(self) -> Backlog:
         wanted = self.wanted(self._platform) if self._platform else None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,32 +31,43 @@ def empty_catalog(settings: Settings, tmp_path_factory: pytest.TempPathFactory) 
     return path
 
 
-@pytest.fixture
-def shop_settings(settings: Settings, empty_catalog: Path, tmp_path: Path) -> Settings:
-    """Where the test's own catalogue is."""
-    path = tmp_path / "catalog.db"
-    shutil.copy(empty_catalog, path)
-    return replace(settings, database_url=f"sqlite:///{path}")
-
-
-@pytest.fixture
-def new_shop(shop_settings: Settings, warehouse: Warehouse) -> Iterator[NewShop]:
-    """Makes shops; options are those of the sandbox. Their databases are dropped in the end."""
+@contextmanager
+def tenants(settings: Settings, warehouse: Warehouse, empty: Path, path: Path) -> Iterator[Callable[[], Shop]]:
+    """Makes shops with a tenant of their own, in a catalogue of this context; their databases are dropped."""
     register()
-    with ExitStack() as stack:
-        catalog = stack.enter_context(Catalog.open(shop_settings))
+    shutil.copy(empty, path)
+    with (
+        Catalog.open(replace(settings, database_url=f"sqlite:///{path}")) as catalog,
+        SandboxServer(RosterSandbox()) as server,
+        ExitStack() as stack,
+    ):
 
-        def make(**options: Any) -> Shop:
-            sandbox = RosterSandbox(**options)
-            server = stack.enter_context(SandboxServer(sandbox))
+        def make() -> Shop:
             tenant = f"t_{secrets.token_hex(6)}"
             catalog.create_tenant(tenant)
-            shop = Shop(catalog, warehouse, tenant, server, sandbox)
+            shop = Shop(catalog, warehouse, tenant, server)
             shop.database.migrate()
             stack.callback(shop.database.drop)
             return shop
 
         yield make
+
+
+@pytest.fixture(scope="module")
+def module_shop(
+    settings: Settings, warehouse: Warehouse, empty_catalog: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[NewShop]:
+    """Makes shops of one tenant, which the tests of a module share; each with a segment and a roster of its own."""
+    numbers = count()
+    with tenants(settings, warehouse, empty_catalog, tmp_path_factory.mktemp("module") / "catalog.db") as make:
+        shop = make()
+        yield lambda **options: shop.again(RosterSandbox(**options), next(numbers))
+
+
+@pytest.fixture
+def new_shop(module_shop: NewShop) -> NewShop:
+    """Makes shops whose connectors are still to be opened; options are those of the sandbox. One at a time."""
+    return module_shop
 
 
 @pytest.fixture
@@ -65,3 +76,12 @@ def shop(new_shop: NewShop) -> Shop:
     shop = new_shop()
     shop.open()
     return shop
+
+
+@pytest.fixture
+def new_tenant(
+    settings: Settings, warehouse: Warehouse, empty_catalog: Path, tmp_path: Path
+) -> Iterator[Callable[[], Shop]]:
+    """Makes shops with a tenant of their own."""
+    with tenants(settings, warehouse, empty_catalog, tmp_path / "catalog.db") as make:
+        yield make

@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
-from itertools import count
 from random import Random
 
 import pytest
@@ -18,7 +16,6 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from segops_orchestration_tests.activation.conftest import NewShop
-from segops_orchestration_tests.activation.roster.sandbox import RosterSandbox
 from segops_orchestration_tests.activation.roster.story import Story
 
 STORIES = int(os.environ.get("SEGOPS_STORIES", "12"))
@@ -45,16 +42,11 @@ _bounded = hypothesis_settings(
 @pytest.fixture
 def new_story(new_shop: NewShop) -> NewStory:
     """Stories of one tenant, each with a segment, a connector and a roster of its own."""
-    shop = new_shop()
-    numbers = count()
 
     def make(chance: int, lanes: int, jobs: int | None) -> Story:
-        number = next(numbers)
-        sandbox = RosterSandbox(jobs=jobs, seed=chance)
-        own = replace(shop, sandbox=sandbox, segment=f"s{number}", slug=f"c{number}")
-        shop.server.sandbox = sandbox
-        own.open(batch=5, lanes=lanes)
-        return Story(own, Random(chance))
+        shop = new_shop(jobs=jobs, seed=chance)
+        shop.open(batch=5, lanes=lanes)
+        return Story(shop, Random(chance))
 
     return make
 

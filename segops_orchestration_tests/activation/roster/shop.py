@@ -35,11 +35,25 @@ class Shop:
     warehouse: Warehouse
     tenant: str
     server: SandboxServer
-    sandbox: RosterSandbox
+    sandbox: RosterSandbox = field(default_factory=RosterSandbox)
     segment: str = "vip"
     slug: str = "to-roster"
     ahead: timedelta = timedelta()
     versions: Any = field(default_factory=lambda: count(1))
+
+    def __post_init__(self) -> None:
+        self.server.sandbox = self.sandbox
+
+    def again(self, sandbox: RosterSandbox, number: int) -> Shop:
+        """Another segment of the same tenant, with a roster of its own."""
+        return replace(
+            self,
+            sandbox=sandbox,
+            segment=f"{self.segment}-{number}",
+            slug=f"{self.slug}-{number}",
+            ahead=timedelta(),
+            versions=count(1),
+        )
 
     def open(self, *, hold_users: int = 1_000_000, when_archived: WhenArchived = "leave", **config: Any) -> Connector:
         """Create the segment and the connector."""
@@ -118,6 +132,10 @@ class Shop:
     def states(self) -> dict[str, str]:
         """What is stored about each user."""
         return dict(self.database.query(_STATES, {"id": self.connector.id}).result_rows)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """The answer to a query, which may speak of the connector's ``id``."""
+        return [tuple(row) for row in self.database.query(sql, {"id": self.connector.id}).result_rows]
 
     def backlog(self) -> Backlog:
         return pending(self.catalog, self.warehouse, self.tenant, clock=self.clock)[self.slug]
