@@ -27,8 +27,16 @@ def require_type(connector: Connector) -> type[Platform]:
     return PLATFORMS[connector.type]
 
 
-def open_platform(catalog: Catalog, connector: Connector, before_request: Callable[[], None] | None = None) -> Platform:
+def open_platform(
+    catalog: Catalog,
+    connector: Connector,
+    before_request: Callable[[], None] | None = None,
+    *,
+    patience_seconds: float | None = None,
+) -> Platform:
     """The platform, with its secrets decrypted and its rate shared with all processes.
+
+    ``patience_seconds`` is how long a call is tried; None is what suits a sync.
 
     Raises:
         SegOpsError: no such type, or the secrets cannot be decrypted.
@@ -49,6 +57,7 @@ def open_platform(catalog: Catalog, connector: Connector, before_request: Callab
             limiter=limiters(catalog.connectors.reserve_permits),
             before_request=before_request or _nothing_to_check,
             allow_private_targets=private_targets_allowed(),
+            patience_seconds=patience_seconds,
         )
     )
 

@@ -127,6 +127,7 @@ class Connection:
         limiter: gives the limiter of a key and its rates; ``limiters(..)`` of ``limiter.py`` shares it over processes.
         before_request: called before every HTTP request, retries too; whatever it raises stops the work.
         allow_private_targets: whether an address of a private network may be called.
+        patience_seconds: how long a call is tried, pauses included; None is what suits a sync.
     """
 
     tenant: str
@@ -141,6 +142,7 @@ class Connection:
     limiter: LimiterFactory = field(default=local_limiters, repr=False)
     before_request: Callable[[], None] = field(default=_go_on, repr=False)
     allow_private_targets: bool = False
+    patience_seconds: float | None = None
 
     def account(self, base_url: str, key: str) -> str:
         """What names the platform's account in a limiter's key: connectors of one account share its rates."""

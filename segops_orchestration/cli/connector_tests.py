@@ -11,6 +11,9 @@ import click
 from segops_orchestration.cli.output import json_option, print_json, print_table
 from segops_orchestration.settings import Settings
 
+# Somebody is waiting.
+_PATIENCE_SECONDS = 5.0
+
 
 @click.command()
 @click.argument("tenant")
@@ -30,7 +33,7 @@ def test(tenant: str, connector: str, as_json: bool) -> None:
 
     with Catalog.open(Settings.from_env()) as catalog:
         found = catalog.connectors.get(tenant, connector)
-        with closing(open_platform(catalog, found)) as platform:
+        with closing(open_platform(catalog, found, patience_seconds=_PATIENCE_SECONDS)) as platform:
             findings = platform.test()
     ok = all(one.ok for one in findings)
     if as_json:

@@ -88,6 +88,7 @@ class Braze(Platform):
             {"Authorization": f"Bearer {key}", "Accept": "application/json", "Content-Type": "application/json"},
             secrets=[key],
             before_request=connection.before_request,
+            patience_seconds=connection.patience_seconds,
             connections=IN_FLIGHT,
         )
         account = connection.account(base_url, key)

@@ -99,6 +99,7 @@ class Klaviyo(Platform):
             },
             secrets=[key],
             before_request=connection.before_request,
+            patience_seconds=connection.patience_seconds,
             words=lambda reply: said(reply.json()) or reply.body.decode("utf-8", "replace"),
             connections=self.in_flight(),
         )

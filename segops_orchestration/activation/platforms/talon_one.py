@@ -82,6 +82,7 @@ class TalonOne(Platform):
             secrets=[key, self._management_key],
             limiter=connection.limiter(f"talon_one {connection.account(base_url, key)}", rates),
             before_request=connection.before_request,
+            patience_seconds=connection.patience_seconds,
             words=_words,
             connections=_IN_FLIGHT,
         )

@@ -92,6 +92,7 @@ class Webhook(Platform):
             secrets=[secret],
             limiter=connection.limiter(f"webhook {account}", (Rate(connection.config["requests_per_second"], 1),)),
             before_request=connection.before_request,
+            patience_seconds=connection.patience_seconds,
             read_seconds=ANSWER_SECONDS,
             adapter=_SigningAdapter(secret, allow_private=connection.allow_private_targets),
         )
