@@ -7,7 +7,7 @@ from typing import Any
 
 from segops_orchestration.activation.planned import Plan, PlanCounts
 from segops_orchestration.activation.session import Session
-from segops_orchestration.catalog.connector_records import Connector, Sync
+from segops_orchestration.catalog.connector_records import Sync
 
 SAMPLE_USERS = 10
 # Fewer events than this share of a usual day count as few, more than its inverse as many.
@@ -48,20 +48,27 @@ def last_success(session: Session) -> LastSuccess | None:
     return None
 
 
-def trips(connector: Connector, counts: PlanCounts, audience: int, last: LastSuccess | None) -> bool:
+def trips(session: Session, counts: PlanCounts, audience: int) -> bool:
     """Whether what nobody approved yet is too much for the audience.
 
     An empty audience is filled unasked, and so is one whose filling broke off.
     """
-    if audience == 0:
-        return False
+    connector = session.connector
 
     def too_many(users: int) -> bool:
         return users >= max(1, connector.hold_users) and users > connector.hold_share * audience
 
-    filling = last is None or last.audience == 0
-    adds, removes = counts.adds - counts.approved_adds, counts.removes - counts.approved_removes
-    return too_many(removes) or (too_many(adds) and not filling)
+    if audience == 0:
+        return False
+    if too_many(counts.removes - counts.approved_removes):
+        return True
+    return too_many(counts.adds - counts.approved_adds) and not _filling(session)
+
+
+def _filling(session: Session) -> bool:
+    """Whether no sync has ended well that left anybody in the audience."""
+    last = last_success(session)
+    return last is None or last.audience == 0
 
 
 def sample_of(plan: Plan) -> dict[str, Any]:

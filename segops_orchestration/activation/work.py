@@ -99,6 +99,7 @@ class SyncWork:
         self._started = time.monotonic()
         self._tally = Tally()
         self._counts = PlanCounts()
+        self._audience = 0
         self._hold: Hold | None = None
         self._platform: Platform | None = None
 
@@ -170,7 +171,7 @@ class SyncWork:
     def _trips(self) -> bool:
         if self._kind == "empty" or self.connector.segment_status == "archived":
             return False  # Somebody has chosen to empty the audience.
-        return trips(self.connector, self._counts, self._stored().audience, last_success(self.session))
+        return trips(self.session, self._counts, self._audience)
 
     def _keep_back(self, plan: Plan, hold: Hold | None) -> None:
         """Hold the difference; one that is held already stays while it is about the same."""
@@ -188,7 +189,7 @@ class SyncWork:
                 sync_id=self.record.id,
                 adds=counts.adds - counts.approved_adds,
                 removes=counts.removes - counts.approved_removes,
-                audience=self._stored().audience,
+                audience=self._audience,
                 cause=likely_cause(self.session, self.record, last_success(self.session)),
                 sample=sample_of(plan),
             ),
@@ -279,10 +280,9 @@ class SyncWork:
     def wanted(self, platform: Platform) -> Wanted:
         """What the state is compared with."""
         nobody = self._kind == "empty"
-        return wanted_of(self._catalog, self.connector, platform, self._patience, self._stored(), nobody=nobody)
-
-    def _stored(self) -> Acknowledged:
-        return acknowledged(self.session.warehouse, [self.connector.id]).get(self.connector.id, Acknowledged())
+        stored = acknowledged(self.session.warehouse, [self.connector.id]).get(self.connector.id, Acknowledged())
+        self._audience = stored.audience
+        return wanted_of(self._catalog, self.connector, platform, self._patience, stored, nobody=nobody)
 
     def _backlog(self) -> Backlog:
         wanted = self.wanted(self._platform) if self._platform else None

@@ -99,6 +99,8 @@ class Story:
             self.time_passes_and_is_looked_over()
             self.requeue()
             self.sync()
+            if self.shop.people() == self.shop.wanted() and not self.shop.backlog().pending:
+                break
         assert self.shop.people() == self.shop.wanted(), self.tale()
         assert self.shop.backlog().pending == 0, self.tale()
         assert self.shop.sandbox.violations == [], self.tale()
