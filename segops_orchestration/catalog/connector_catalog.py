@@ -51,6 +51,11 @@ class ConnectorCatalog:
             connectors.put_secrets(session, connector.id, sealed)
             return connectors.get(session, tenant, spec.slug)
 
+    def require_free(self, tenant: str, spec: ConnectorSpec) -> None:
+        """Find out beforehand that ``create`` would refuse. Raises Conflict, InvalidDocument."""
+        with self._transactions.read() as session:
+            connectors.require_free(session, tenant, spec)
+
     def save(self, tenant: str, wanted: Sequence[tuple[ConnectorSpec, Mapping[str, str]]]) -> list[ConnectorSaved]:
         """Create connectors or bring them to what the specs say, all or none; results in their order.
 

@@ -42,12 +42,7 @@ def create(session: Session, tenant_slug: str, spec: ConnectorSpec, now: datetim
         InvalidDocument: the slug or a limit of the breaker is not allowed.
     """
     tenant = tenants.lock_active(session, tenant_slug)
-    _check(spec)
-    segment, _ = segments.find(session, tenant, spec.segment)
-    if segment.status == "archived":
-        raise Conflict(f"segment {segment.slug!r} of tenant {tenant_slug!r} is archived; applying its file restores it")
-    if _find_row(session, tenant.id, spec.slug) is not None:
-        raise Conflict(_exists(tenant_slug, spec.slug))
+    segment = require_free(session, tenant_slug, spec)
     row = ConnectorRow(
         tenant_id=tenant.id,
         segment_id=segment.id,
@@ -68,6 +63,22 @@ def create(session: Session, tenant_slug: str, spec: ConnectorSpec, now: datetim
     except IntegrityError as error:
         raise Conflict(_exists(tenant_slug, spec.slug)) from error
     return get(session, tenant_slug, spec.slug)
+
+
+def require_free(session: Session, tenant_slug: str, spec: ConnectorSpec) -> SegmentRow:
+    """Refuse what ``create`` refuses; the segment's row.
+
+    Raises:
+        As ``create``.
+    """
+    tenant = tenants.require_active(tenants.get(session, tenant_slug))
+    _check(spec)
+    segment, _ = segments.find(session, tenant, spec.segment)
+    if segment.status == "archived":
+        raise Conflict(f"segment {segment.slug!r} of tenant {tenant_slug!r} is archived; applying its file restores it")
+    if _find_row(session, tenant.id, spec.slug) is not None:
+        raise Conflict(_exists(tenant_slug, spec.slug))
+    return segment
 
 
 def save(session: Session, tenant_slug: str, spec: ConnectorSpec, now: datetime) -> tuple[Connector, ConnectorOutcome]:

@@ -84,15 +84,11 @@ def create(
         raise click.BadParameter(problem, param_hint="--type")
     variables = references(secret)
     with Catalog.open(Settings.from_env()) as catalog:
-        # Before anybody is asked for a secret in vain.
-        catalog.get_segment(tenant, segment)
-        spec = ConnectorSpec(
-            slug=slug or f"{segment}-{type_}".replace("_", "-"),
-            segment=segment,
-            type=type_,
-            config=checked_config(type_, _pairs(config)),
-        )
+        name = slug or f"{segment}-{type_}".replace("_", "-")
+        spec = ConnectorSpec(slug=name, segment=segment, type=type_, config=checked_config(type_, _pairs(config)))
         spec = _with_options(spec, hold_share, hold_users, when_archived)
+        # Before anybody is asked for a secret in vain.
+        catalog.connectors.require_free(tenant, spec)
         created = catalog.connectors.create(tenant, spec, read_secrets(type_, variables, ()))
     if as_json:
         print_json(connector_document(created))

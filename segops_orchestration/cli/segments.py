@@ -19,6 +19,7 @@ from segops_orchestration.cli.segment_tests import test
 from segops_orchestration.settings import Settings
 
 if TYPE_CHECKING:
+    from segops_orchestration.catalog.connector_records import Connector
     from segops_orchestration.catalog.records import Computation, Segment
 
 
@@ -100,6 +101,8 @@ def apply(tenant: str, paths: Sequence[Path], prune: bool, as_json: bool) -> Non
     settings = Settings.from_env()
     with Catalog.open(settings) as catalog:
         results = catalog.save_segments(tenant, [file.document for file in files], sources=sources, prune=prune)
+        archived = [one.segment.slug for one in results if one.outcome == "archived"]
+        connectors = [one for one in catalog.connectors.every(tenant) if one.segment in archived]
     rows = [
         {
             "segment_id": one.segment.id,
@@ -119,6 +122,7 @@ def apply(tenant: str, paths: Sequence[Path], prune: bool, as_json: bool) -> Non
     if not as_json:
         outcomes = Counter(one.outcome for one in results)
         click.echo(", ".join(f"{number} {outcome}" for outcome, number in outcomes.items()) + ".")
+        _tell_audiences(tenant, connectors)
         if outcomes["created"] or outcomes["versioned"] or outcomes["restored"]:
             click.echo(f"Next: segops compute {tenant}")
 
@@ -208,6 +212,11 @@ def archive(tenant: str, segment: str, as_json: bool) -> None:
         print_json({**_document(archived), "connectors": choices})
         return
     click.echo(f"Segment {segment} of tenant {tenant} is archived.")
+    _tell_audiences(tenant, connectors)
+
+
+def _tell_audiences(tenant: str, connectors: Sequence[Connector]) -> None:
+    """What becomes of the audiences of archived segments."""
     for one in connectors:
         if one.when_archived == "empty":
             click.echo(f"{one.slug}: the next sync empties its audience: segops connectors sync {tenant} {one.slug}")

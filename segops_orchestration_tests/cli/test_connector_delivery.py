@@ -32,7 +32,7 @@ class Connected:
 
 
 @pytest.fixture
-def sandbox() -> Iterator[BrazeSandbox]:
+def sandbox() -> BrazeSandbox:
     return BrazeSandbox()
 
 

@@ -381,3 +381,16 @@ def test_archiving_a_segment_says_what_becomes_of_its_audiences(segops: Segops) 
         "vip-klaviyo": "empty",
         "stays": "leave",
     }
+
+
+@pytest.mark.usefixtures("vip")
+def test_so_does_an_apply_that_prunes_segments(segops: Segops, tmp_path: Path) -> None:
+    _create(segops, "--when-archived", "empty")
+    (tmp_path / "new.yaml").write_text(
+        "slug: new\nname: New\ndefinition:\n  logic: AND\n  conditions:\n"
+        "    - {type: event_count, event_type: order_placed, operator: gte, value: 1}\n"
+    )
+
+    answer = segops("segments", "apply", "acme", tmp_path, "--prune")
+
+    assert "vip-klaviyo: the next sync empties its audience" in answer.out
