@@ -60,14 +60,20 @@ def changed_config(type_: str, before: Mapping[str, Any], given: Mapping[str, st
     return checked_config(type_, {name: value for name, value in merged.items() if value != "" or name not in fields})
 
 
-def secret_fault(text: str) -> str | None:
-    """What is wrong with a secret, without saying what it is."""
+def secret_fault(type_: str, name: str, text: str) -> str | None:
+    """What is wrong with a secret of a type, without saying what it is."""
     if not text.strip():
         return "found an empty text; allowed: the secret as the platform shows it"
     if len(text) > MAX_SECRET:
         return f"found {len(text):,} characters; allowed: {MAX_SECRET:,}"
     if not text.isprintable():
         return "found a line break or another control character in it; allowed: the secret as the platform shows it"
+    for field in platform_class(type_).fields:
+        if field.name == name and field.check is not None:
+            try:
+                field.check(text)
+            except ValueError as error:
+                return str(error)
     return None
 
 

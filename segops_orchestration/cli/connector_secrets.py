@@ -63,7 +63,7 @@ def read_secrets(
             )
         elif not problems:
             texts[name] = _ask(type_, name)
-    faults = [(name, secret_fault(text)) for name, text in texts.items()]
+    faults = [(name, secret_fault(type_, name, text)) for name, text in texts.items()]
     problems += [Problem(f"secret {name}", fault) for name, fault in faults if fault is not None]
     if problems:
         raise InvalidDocument(problems, source)
