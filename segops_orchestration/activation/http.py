@@ -29,7 +29,8 @@ LONGEST_PAUSE_SECONDS = 30.0
 MOST_ANSWER_BYTES = 64 << 20
 MOST_WORDS = 500
 
-_REFUSED = (401, 403, 404)
+# Beside 5xx: request timeout, too early, too many requests.
+_PASSING = (408, 425, 429)
 _BATCH_REFUSED = (400, 413, 422)
 _EPOCH_FLOOR = 1_000_000_000
 
@@ -113,7 +114,7 @@ class PlatformHttp:
         Raises:
             PlatformRefused: 401, 403, 404, a redirect, and whatever else cannot succeed by trying again.
             BatchRefused: 400, 413, 422.
-            PlatformUnavailable: 429, 5xx or no answer, after all tries.
+            PlatformUnavailable: 408, 425, 429, 5xx or no answer, after all tries.
         """
         reply = self.send(method, path, params=params, body=body, headers=headers, limiter=limiter)
         if 200 <= reply.status < 300:
@@ -135,7 +136,7 @@ class PlatformHttp:
         ``body`` is sent as it is when it is bytes, else as JSON.
 
         Raises:
-            PlatformUnavailable: 429, 5xx or no answer, after all tries.
+            PlatformUnavailable: 408, 425, 429, 5xx or no answer, after all tries.
         """
         data = body if body is None or isinstance(body, bytes) else encode(body)
         give_up_at = time.monotonic() + self._patience
@@ -145,7 +146,7 @@ class PlatformHttp:
         while True:
             self._wait_for_turn(limiter, give_up_at, may_have_applied=may_have_applied)
             outcome = self._once(method, path, params, data, headers, retry=tries > 0)
-            if isinstance(outcome, Reply) and outcome.status != 429 and outcome.status < 500:
+            if isinstance(outcome, Reply) and outcome.status not in _PASSING and outcome.status < 500:
                 return outcome
             may_have_applied |= _may_have_applied(outcome)
             asked = wait_asked(outcome.headers, time.time()) if isinstance(outcome, Reply) else None
@@ -286,7 +287,7 @@ def _pause(tries: int) -> float:
 
 def _may_have_applied(outcome: Reply | requests.RequestException) -> bool:
     if isinstance(outcome, Reply):
-        return outcome.status >= 500
+        return outcome.status != 429
     return not isinstance(outcome, requests.exceptions.ConnectTimeout) and not _never_connected(outcome)
 
 

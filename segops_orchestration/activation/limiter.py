@@ -80,7 +80,8 @@ class PacedLimiter:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._held_until = -math.inf
-        self._paces = [_Pace(f"{key}/{rate.seconds:g}s", rate, reserve, clock) for rate in rates]
+        paces = [_Pace(f"{key}/{rate.seconds:g}s", rate, reserve, clock) for rate in rates]
+        self._paces = [pace for pace in paces if not any(other.implies(pace) for other in paces if other is not pace)]
 
     def wait(self, most: float = math.inf) -> float:
         """Return 0 when one more request may be sent; at once the seconds left, when these are more than ``most``."""
@@ -108,12 +109,18 @@ class _Pace:
 
     def __init__(self, key: str, rate: Rate, reserve: Reserve, clock: Callable[[], float]) -> None:
         self._key = key
+        self._rate = rate
         self._per_second = rate.requests * SHARE_USED / rate.seconds
         self._taken_at_once = max(1, int(min(rate.requests * _SHARE_TAKEN, self._per_second * _SECONDS_TAKEN)))
         self._reserve = reserve
         self._clock = clock
         self._left = 0
         self._due = -math.inf
+
+    def implies(self, other: _Pace) -> bool:
+        """Whether this pace is so slow that the other's rate cannot be reached, even by two processes catching up."""
+        most = self._per_second * other._rate.seconds + 2 * self._taken_at_once
+        return self._per_second < other._per_second and most <= other._rate.requests
 
     def next(self) -> float:
         """The instant of the next permit. Those unspent for as long as a taking lasts are lost: they would pile up."""

@@ -39,7 +39,7 @@ class PlatformShop(Shop):
 
     sandbox: Any
 
-    def open(self, **config: Any) -> Connector:  # type: ignore[override]
+    def open(self, **config: Any) -> Connector:
         self.define()
         spec = ConnectorSpec(
             self.slug,

@@ -144,7 +144,9 @@ class TestRefusals:
 
 
 class TestTryingAgain:
-    @pytest.mark.parametrize("told", [{"kind": "500"}, {"kind": "500", "status": 502}, {"kind": "drop"}])
+    @pytest.mark.parametrize(
+        "told", [{"kind": "500"}, {"kind": "500", "status": 502}, {"kind": "500", "status": 408}, {"kind": "drop"}]
+    )
     def test_what_passes_is_tried_again(self, http: PlatformHttp, echo: Echo, told: dict[str, str]) -> None:
         echo.misbehave(**told)
         assert http.call("GET", "/x").status == 200

@@ -80,6 +80,11 @@ class TestEntering:
         (profile,) = sandbox.account.profiles.values()
         assert profile == {"external_id": "ann", "email": "ann@example.com", "phone_number": "+491701234567"}
 
+    def test_contact_details_stay_here_when_told_so(self, sandbox: KlaviyoSandbox) -> None:
+        with serving(sandbox, contact_details=False) as (_, platform):
+            add(platform, users("ann", "ben", email="family@example.com"))
+        assert sandbox.members() == {"ann", "ben"}
+
     @pytest.mark.parametrize("phone", ["0170 1234567", "+0123456789", "call me", "", 1701234567])
     def test_a_phone_that_is_not_e164_is_left_out(
         self, platform: Platform, sandbox: KlaviyoSandbox, phone: object

@@ -41,7 +41,10 @@ def pace(clock: Clock, rates: list[Rate], count: int, *, work: float = 0.0) -> l
     return instants
 
 
-@pytest.mark.parametrize("rates", [FAST_AND_SLOW, [Rate(75, 1), Rate(750, 60)], [Rate(5_000, 60)], [Rate(1, 1)]])
+@pytest.mark.parametrize(
+    "rates",
+    [FAST_AND_SLOW, [Rate(75, 1), Rate(750, 60)], [Rate(10, 1), Rate(590, 60)], [Rate(5_000, 60)], [Rate(1, 1)]],
+)
 @pytest.mark.parametrize("work", [0.0, 0.03])
 def test_no_window_holds_more_than_is_published(rates: list[Rate], work: float) -> None:
     instants = pace(Clock(), rates, 1_500, work=work)
@@ -101,6 +104,28 @@ def test_the_bucket_is_asked_for_several_permits_at_a_time() -> None:
     for _ in range(790):
         limiter.wait()
     assert asked == [79] * 10
+
+
+def test_a_rate_that_a_slower_one_implies_needs_no_bucket() -> None:
+    asked: set[str] = set()
+
+    def reserve(key: str, per_second: float, permits: int) -> float:
+        asked.add(key)
+        return 0.0
+
+    limiters(reserve)("k", FAST_AND_SLOW).wait()
+    assert asked == {"k/60s"}
+
+
+def test_a_rate_that_binds_for_a_moment_keeps_its_bucket() -> None:
+    asked: set[str] = set()
+
+    def reserve(key: str, per_second: float, permits: int) -> float:
+        asked.add(key)
+        return 0.0
+
+    limiters(reserve)("k", [Rate(10, 1), Rate(590, 60)]).wait()
+    assert asked == {"k/1s", "k/60s"}
 
 
 def test_holding_off_keeps_everybody_waiting() -> None:

@@ -10,6 +10,7 @@ import pytest
 import requests
 
 from segops_orchestration.activation.checks import target_url, users_per_request
+from segops_orchestration.activation.fields import secret_fault
 from segops_orchestration.activation.platform import (
     BatchRefused,
     Platform,
@@ -188,12 +189,13 @@ class TestAnswers:
         assert error.value.status == 410
 
     @pytest.mark.parametrize("status", [408, 425])
-    def test_a_receiver_that_is_not_ready_is_tried_later(
+    def test_a_receiver_that_is_not_ready_is_tried_again(
         self, platform: Platform, sandbox: Recording, status: int
     ) -> None:
         sandbox.misbehave("refuse", status=status)
-        with pytest.raises(PlatformUnavailable):
-            platform.add(users("ann"), "b1")
+        platform.add(users("ann"), "b1")
+        assert sandbox.members() == {"ann"}
+        assert platform.traffic() == (2, 1)
 
     def test_any_body_of_a_success_will_do(self, platform: Platform, sandbox: Recording) -> None:
         sandbox.misbehave("unsure")
@@ -304,6 +306,11 @@ class TestConfig:
     def test_so_is_a_batch_of_nobody_or_of_too_many(self, size: object) -> None:
         with pytest.raises(ValueError, match="1 to 10,000"):
             users_per_request(size)
+
+    def test_so_is_a_secret_that_does_not_sign(self) -> None:
+        assert secret_fault("webhook", "secret", SECRET) is None
+        assert "must be base64" in str(secret_fault("webhook", "secret", "whsec_%%%%%%%%%%%%%%%%"))
+        assert "16 characters" in str(secret_fault("webhook", "secret", "hunter2"))
 
 
 class TestTheReceiverIsStrict:

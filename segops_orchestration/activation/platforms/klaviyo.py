@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import parse_qs, quote, urlsplit
 
-from segops_orchestration.activation.checks import date_text, http_address, plain_id
+from segops_orchestration.activation.checks import date_text, http_address, plain_id, yes_or_no
 from segops_orchestration.activation.http import PlatformHttp, Reply, encode
 from segops_orchestration.activation.limiter import Limiter, Rate
 from segops_orchestration.activation.platform import (
@@ -73,6 +73,14 @@ class Klaviyo(Platform):
     fields: ClassVar[Sequence[ConfigField]] = (
         ConfigField("api_key", f"private API key with the scopes {' '.join(SCOPES)}", secret=True),
         ConfigField("list_id", "the list: the last part of its address, such as Y6nRLr", target=True, check=plain_id),
+        ConfigField(
+            "contact_details",
+            "send email and phone_number of the users' properties; false where users share addresses, for Klaviyo gives"
+            " all of them one profile",
+            required=False,
+            default=True,
+            check=yes_or_no,
+        ),
         ConfigField("revision", "API revision, a date", required=False, default=REVISION, check=date_text),
         ConfigField(
             "base_url", "address of the API", required=False, default="https://a.klaviyo.com", check=http_address
@@ -87,6 +95,7 @@ class Klaviyo(Platform):
         super().__init__(connection)
         key = connection.secrets["api_key"]
         self._list = str(connection.config["list_id"])
+        self._contact_details = bool(connection.config["contact_details"])
         base_url = str(connection.config["base_url"])
         self.http = PlatformHttp(
             "Klaviyo",
@@ -115,7 +124,7 @@ class Klaviyo(Platform):
         return 4
 
     def lacks(self, user: User) -> str | None:
-        size = len(encode(_profile(user)))
+        size = len(encode(self._profile(user)))
         if size > MOST_PROFILE_BYTES:
             return f"its profile has {size:,} bytes; Klaviyo takes {MOST_PROFILE_BYTES:,}"
         return None
@@ -191,6 +200,13 @@ class Klaviyo(Platform):
     def _members_path(self) -> str:
         return f"/api/lists/{self._list}/relationships/profiles"
 
+    def _profile(self, user: User) -> dict[str, Any]:
+        attributes = {"external_id": user.user_id}
+        if self._contact_details:
+            found = {"email": email_of(user.properties), "phone_number": phone_of(user.properties)}
+            attributes |= {name: value for name, value in found.items() if value}
+        return {"type": "profile", "attributes": attributes}
+
     def _imports(self, users: Sequence[User]) -> Iterator[tuple[list[User], bytes]]:
         """The batch as bodies of requests within Klaviyo's bytes: one, unless ids or addresses are very long."""
         part: list[User] = []
@@ -198,7 +214,7 @@ class Klaviyo(Platform):
         head, tail = self._import_frame()
         size = len(head) + len(tail)
         for user in users:
-            profile = encode(_profile(user))
+            profile = encode(self._profile(user))
             if part and size + len(profile) + 1 > MOST_IMPORT_BYTES:
                 yield part, head + b",".join(profiles) + tail
                 part, profiles, size = [], [], len(head) + len(tail)
@@ -320,15 +336,6 @@ class Klaviyo(Platform):
 
 
 _ONLY_EXTERNAL_ID = {"fields[profile]": "external_id"}
-
-
-def _profile(user: User) -> dict[str, Any]:
-    attributes = {"external_id": user.user_id}
-    if email := email_of(user.properties):
-        attributes["email"] = email
-    if phone := phone_of(user.properties):
-        attributes["phone_number"] = phone
-    return {"type": "profile", "attributes": attributes}
 
 
 def _unaccounted(job: Mapping[str, Any], named: int) -> bool:

@@ -25,7 +25,6 @@ from segops_orchestration.activation.platform import (
     Finding,
     Platform,
     PlatformRefused,
-    PlatformUnavailable,
     User,
 )
 from segops_orchestration.activation.safe_targets import TargetRefused, parse_target
@@ -39,8 +38,6 @@ _IN_FLIGHT = 4
 _MOST_REASON_CHARACTERS = 500
 _GONE = 410
 _TOO_LARGE = 413
-# Passing, by what they mean: the receiver was too slow to read, or not ready.
-_LATER = (408, 425)
 _NAMES_USERS = (400, 422)
 
 
@@ -132,8 +129,6 @@ class Webhook(Platform):
             return Answer(rejected=named)
         if reply.status == _TOO_LARGE or (named and reply.status in _NAMES_USERS):
             raise BatchRefused(str(self._refusal(reply)), named)
-        if reply.status in _LATER:
-            raise PlatformUnavailable(str(self._refusal(reply)))
         raise self._refusal(reply)
 
     def _post(self, kind: str, users: Sequence[dict[str, str]], batch_id: str) -> Reply:
