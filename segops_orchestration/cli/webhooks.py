@@ -184,9 +184,9 @@ def redeliver(tenant: str, messages: tuple[str, ...], dead: bool, endpoint: int 
 @click.argument("tenant")
 @json_option
 def send(tenant: str, as_json: bool) -> None:
-    """Send what is due, now: for those who compute without Dagster, which does this by itself.
+    """Send what is due, now: what was committed since the last time, and what did not arrive and has paused enough.
 
-    Exit 1 if not everything arrived; what did not is tried again by a later call, when its pause is over.
+    Call it after computing, and every minute or so for what has to be tried again. Exit 1 if not everything arrived.
 
     \b
     Example:
