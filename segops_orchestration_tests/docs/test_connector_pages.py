@@ -18,6 +18,7 @@ from segops_orchestration.activation.signing import new_secret, signed_headers
 from segops_orchestration.cli.main import cli
 
 PAGES = Path(__file__).parents[2] / "docs" / "connectors"
+NAMES = ("klaviyo", "braze", "talon-one", "webhook")
 WEBHOOK = (PAGES / "webhook.md").read_text(encoding="utf-8")
 BODY = b'{"users": []}'
 NOW = 1_767_225_600
@@ -77,7 +78,7 @@ def test_the_messages_on_the_page_are_json() -> None:
     assert [json.loads(example).get("type", "notice") for example in examples] == ["segment.entered", "notice"]
 
 
-@pytest.mark.parametrize(("page", "type_"), [("talon-one", "talon_one"), ("webhook", "webhook")])
+@pytest.mark.parametrize(("page", "type_"), [(page, page.replace("-", "_")) for page in NAMES])
 def test_every_field_of_the_config_is_on_its_page_and_no_other(page: str, type_: str) -> None:
     text = (PAGES / f"{page}.md").read_text(encoding="utf-8")
     [table] = re.findall(r"^\| config \| \|\n\|---\|---\|\n((?:\|.*\n)+)", text, re.MULTILINE)
@@ -89,7 +90,7 @@ def test_every_field_of_the_config_is_on_its_page_and_no_other(page: str, type_:
     }
 
 
-@pytest.mark.parametrize("page", ["talon-one", "webhook"])
+@pytest.mark.parametrize("page", NAMES)
 def test_the_commands_on_the_page_exist(page: str) -> None:
     text = (PAGES / f"{page}.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```bash\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
