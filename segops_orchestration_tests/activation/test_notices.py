@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -51,10 +52,17 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def catalog(shop_settings: Settings, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Catalog]:
+def own_settings(settings: Settings, empty_catalog: Path, tmp_path: Path) -> Settings:
+    """A catalogue of the test's own, and a key of its own."""
+    shutil.copy(empty_catalog, tmp_path / "catalog.db")
+    return replace(settings, home=tmp_path, database_url=f"sqlite:///{tmp_path / 'catalog.db'}")
+
+
+@pytest.fixture
+def catalog(own_settings: Settings, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Catalog]:
     """With the tenant acme and its segments vip and big."""
     monkeypatch.setenv("SEGOPS_ALLOW_PRIVATE_TARGETS", "1")
-    with Catalog.open(shop_settings, clock=clock) as opened:
+    with Catalog.open(own_settings, clock=clock) as opened:
         opened.create_tenant("acme")
         save(opened, document("vip", name="VIP"), document("big"))
         yield opened
@@ -360,6 +368,13 @@ class TestSending:
         announce(catalog, "acme")
         assert SECRET not in str(only(catalog).last_error)
 
+    def test_what_does_not_get_its_turn_is_due_still(
+        self, catalog: Catalog, endpoint: Endpoint, receiver: Receiver
+    ) -> None:
+        change(catalog)
+        assert announce(catalog, "acme", seconds=0) == NoticeResult(written=1)
+        assert announce(catalog, "acme") == NoticeResult(delivered=1)
+
     def test_two_processes_at_once_send_each_message_once(
         self, catalog: Catalog, endpoint: Endpoint, receiver: Receiver
     ) -> None:
@@ -405,9 +420,9 @@ class TestSchedule:
 
 class TestEndpoints:
     def test_the_secret_is_encrypted_and_in_no_record(
-        self, catalog: Catalog, endpoint: Endpoint, shop_settings: Settings
+        self, catalog: Catalog, endpoint: Endpoint, own_settings: Settings
     ) -> None:
-        database = Path(shop_settings.database_url.removeprefix("sqlite:///"))
+        database = Path(own_settings.database_url.removeprefix("sqlite:///"))
         stored = b"".join(part.read_bytes() for part in database.parent.glob(database.name + "*"))
         assert SECRET.encode() not in stored
         assert SECRET not in repr(catalog.webhooks.every("acme"))
@@ -419,17 +434,17 @@ class TestEndpoints:
         assert SECRET not in repr(catalog.webhooks.claim("acme"))
 
     def test_it_moves_to_the_newest_key_with_those_of_connectors(
-        self, catalog: Catalog, endpoint: Endpoint, shop_settings: Settings
+        self, catalog: Catalog, endpoint: Endpoint, own_settings: Settings
     ) -> None:
         from cryptography.fernet import Fernet
 
-        old = shop_settings.secret_key_file.read_text().strip()
+        old = own_settings.secret_key_file.read_text().strip()
         new = Fernet.generate_key().decode()
-        with Catalog.open(replace(shop_settings, secret_key=f"{new},{old}")) as rotating:
+        with Catalog.open(replace(own_settings, secret_key=f"{new},{old}")) as rotating:
             assert rotating.connectors.rotate_secrets() == 1
-        with Catalog.open(replace(shop_settings, secret_key=new)) as after:
+        with Catalog.open(replace(own_settings, secret_key=new)) as after:
             assert after.webhooks.secret("acme", endpoint.id) == SECRET
-        with Catalog.open(replace(shop_settings, secret_key=old)) as before, pytest.raises(SecretKeyError):
+        with Catalog.open(replace(own_settings, secret_key=old)) as before, pytest.raises(SecretKeyError):
             before.webhooks.secret("acme", endpoint.id)
 
     def test_one_url_once_a_tenant(self, catalog: Catalog, endpoint: Endpoint) -> None:

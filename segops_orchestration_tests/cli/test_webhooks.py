@@ -12,6 +12,7 @@ from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.records import CommittedCounts, PlannedSegment, StagedCounts
 from segops_orchestration_tests.catalog.helpers import NOON, document, save
 from segops_orchestration_tests.cli.conftest import Segops
+from segops_orchestration_tests.cli.shop import ORDERED, Shop
 
 
 @pytest.fixture
@@ -130,6 +131,21 @@ def test_send_tells_what_was_committed(
     assert segops("webhooks", "send", acme).out == "1 delivered, 0 not.\n"
     assert receiver.notices[0]["segment_slug"] == "vip"
     assert segops("webhooks", "list", acme, "--json").json[0]["delivered_at"]
+
+
+def test_a_computation_that_changes_nobody_is_not_told(
+    segops: Segops, shop: Shop, url: str, receiver: WebhookSandbox
+) -> None:
+    shop.define("buyers", ORDERED)
+    create(segops, shop.slug, url)
+    shop.orders("ann", "ben")
+    for _ in range(2):
+        assert segops("compute", shop.slug).exit_code == 0
+        assert segops("webhooks", "send", shop.slug).exit_code == 0
+
+    [notice] = receiver.notices
+    assert (notice["segment_slug"], notice["member_count"]) == ("buyers", 2)
+    assert (notice["entered"], notice["exited"]) == (2, 0)
 
 
 def test_a_message_that_does_not_arrive_is_listed_and_can_be_redelivered(

@@ -23,6 +23,7 @@ from segops_orchestration.activation.sandbox.sandbox import Sandbox
 from segops_orchestration.activation.sandbox.server import SandboxServer
 from segops_orchestration.activation.sandbox.talon_one import TalonOneSandbox
 from segops_orchestration.activation.sandbox.webhook import WebhookSandbox
+from segops_orchestration.activation.verify import verify
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.connector_records import Connector, ConnectorSpec
 from segops_orchestration.settings import Settings
@@ -281,3 +282,22 @@ def test_no_secret_is_stored_or_told(open_shop: NewShop, hurried: None, capfd: p
     result = shop.sync()
     rows = shop.database.query("SELECT * FROM activation_state FINAL").result_rows
     assert "sandbox-key" not in f"{result!r} {rows} {shop.connector!r} {capfd.readouterr()}"
+
+
+def test_an_audience_that_somebody_changed_is_read_back_and_repaired(open_shop: NewShop, hurried: None) -> None:
+    shop = open_shop(SANDBOXES["talon_one"](speed=SPEED))
+    shop.want(users(1_500))
+    shop.sync()
+    del shop.sandbox.audiences[748]["user 000007"]
+    shop.sandbox.audiences[748]["somebody else"] = 1
+    found = verify(shop.catalog, shop.warehouse, shop.tenant, shop.slug, patience=PATIENCE, clock=shop.clock)
+    assert (found.drift.missing, found.drift.strangers) == (1, 1)
+    verify(
+        *(shop.catalog, shop.warehouse, shop.tenant, shop.slug),
+        repair=True,
+        remove_strangers=True,
+        patience=PATIENCE,
+        clock=shop.clock,
+    )
+    assert shop.people() == users(1_500)
+    assert shop.sandbox.violations == []
