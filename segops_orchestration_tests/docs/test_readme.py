@@ -16,7 +16,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 def _guide() -> str:
     blocks = re.findall(r"<!-- guide -->\n```bash\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     return "\n".join(blocks)
 
 
@@ -45,10 +45,17 @@ def test_the_guide_exports_the_big_spenders(followed: tuple[Path, str]) -> None:
 def test_in_the_guide_more_orders_bring_ben_in_by_a_delta_of_one_user(followed: tuple[Path, str]) -> None:
     _, said = followed
     computed = said.partition("test passed.")[0]
-    last = [line.split() for line in computed.splitlines() if line.startswith("big-spenders")]
+    last = [line.split() for line in computed.splitlines() if line.startswith("big-spenders ")]
     assert last[-1][:3] == ["big-spenders", "1", "3"]  # status: version 1, three members
     delta = next(words for words in last if words[1] == "delta")
     assert delta[2:6] == ["3", "1", "0", "1"]  # members, entered, exited, candidates
+
+
+def test_in_the_guide_the_members_are_in_the_audience_of_the_stand_in(followed: tuple[Path, str]) -> None:
+    _, said = followed
+    [synced] = [line.split() for line in said.splitlines() if line.startswith("big-spenders-klaviyo  succeeded")]
+    assert synced[2:5] == ["3", "0", "0"]  # added, removed, rejected
+    assert "The audience has 3 users." in said
 
 
 def test_in_the_guide_the_edit_passes_its_test_and_the_plan_shows_who_leaves(followed: tuple[Path, str]) -> None:
@@ -63,4 +70,4 @@ def test_every_command_in_the_table_exists() -> None:
     from segops_orchestration.cli.main import COMMANDS
 
     table = README.read_text(encoding="utf-8").split("## The command")[1]
-    assert set(re.findall(r"^\| `segops ([a-z]+)", table, flags=re.MULTILINE)) == set(COMMANDS)
+    assert set(re.findall(r"^\| `segops ([a-z-]+)", table, flags=re.MULTILINE)) == set(COMMANDS)
