@@ -156,7 +156,10 @@ class TestEntering:
         sandbox.misbehave("refuse_rows", users=["u000059"], times=None)
         answer = platform.add(numbered(60), "b1")
         assert answer.job is not None
-        assert list(answer.rejected) == ["u000059"]
+        time.sleep(2 * sandbox.job_seconds)
+        assert sandbox.members() == {user.user_id for user in numbered(60)} - answer.rejected.keys()
+        assert answer.rejected["u000059"] == "Not a valid profile. (invalid)"
+        assert "Not a valid profile" in answer.rejected["u000058"]
 
     def test_a_user_id_too_long_for_a_profile_is_lacking(self, platform: Platform) -> None:
         assert platform.lacks(User("x" * 100_001)) == "its profile has 100,051 bytes; Klaviyo takes 100,000"

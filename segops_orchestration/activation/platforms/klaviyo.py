@@ -124,6 +124,8 @@ class Klaviyo(Platform):
         return 4
 
     def lacks(self, user: User) -> str | None:
+        if len(user.user_id) < MOST_PROFILE_BYTES // 10:
+            return None
         size = len(encode(self._profile(user)))
         if size > MOST_PROFILE_BYTES:
             return f"its profile has {size:,} bytes; Klaviyo takes {MOST_PROFILE_BYTES:,}"
@@ -138,8 +140,9 @@ class Klaviyo(Platform):
             except BatchRefused as refused:
                 if not jobs and len(part) == len(users):
                     raise
-                # Another part of the batch may be under way, so the batch is not refused as a whole.
-                rejected |= refused.users or dict.fromkeys((user.user_id for user in part), str(refused))
+                # Another part of the batch may be under way, so the batch is not refused as a whole. Of this part
+                # nobody was taken; those whom it does not blame are tried again like the others.
+                rejected |= {user.user_id: refused.users.get(user.user_id, str(refused)) for user in part}
         return Answer(rejected=rejected, job=",".join(jobs) or None)
 
     def follow(self, job: str, users: Sequence[User]) -> Answer | None:
