@@ -86,22 +86,27 @@ class StateTable:
             return
         with self._lock:
             block = self._waiting
+            leads = not block.rows
             block.rows += rows
-        with self._writing:
-            if not block.done:
-                self._write(block)
+        if leads:
+            self._write(block)
+            return
+        block.written.wait()
         if block.error is not None:
             raise block.error
 
     def _write(self, block: _Block) -> None:
-        with self._lock:
-            self._waiting = _Block()
-        block.done = True
-        try:
-            self._insert(block.rows)
-        except BaseException as error:
-            block.error = error
-            raise
+        """Wait for the block before to be stored, then store this one with all that has come together meanwhile."""
+        with self._writing:
+            with self._lock:
+                self._waiting = _Block()
+            try:
+                self._insert(block.rows)
+            except BaseException as error:
+                block.error = error
+                raise
+            finally:
+                block.written.set()
 
     def _insert(self, rows: Sequence[Entry]) -> None:
         session = self._session
@@ -142,5 +147,5 @@ class _Block:
 
     def __init__(self) -> None:
         self.rows: list[Entry] = []
-        self.done = False
+        self.written = threading.Event()
         self.error: BaseException | None = None

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from random import Random
 
 import pytest
-from hypothesis import HealthCheck, given, seed
+from hypothesis import HealthCheck, Phase, given, seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
@@ -36,6 +36,8 @@ _bounded = hypothesis_settings(
     suppress_health_check=list(HealthCheck),
     print_blob=True,
     report_multiple_bugs=False,
+    # A story takes seconds: telling shorter ones until one fails no more would take minutes.
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )
 
 
