@@ -108,8 +108,14 @@ def requeue(
     record = catalog.connectors.get(tenant, connector)
     database = warehouse.tenant(tenant)
     database.migrate()
-    with HeldConnector(catalog, tenant, connector, None):
-        return requeue_users(Session(database, record, 0), users)
+    with HeldConnector(catalog, tenant, connector, None) as held:
+        count = requeue_users(Session(database, record, 0), users)
+        if count:
+            # Whoever looks for connectors with something to do sees by its time that this one was touched.
+            catalog.connectors.set_status(
+                tenant, connector, record.status, record.status_reason, only_from=(record.status,), lease=held.lease
+            )
+        return count
 
 
 def requeue_users(session: Session, users: Sequence[str] | None) -> int:

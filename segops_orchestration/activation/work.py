@@ -339,6 +339,8 @@ class SyncWork:
             requests=requests,
             retries=retries,
             audience=backlog.audience,
+            refused=backlog.rejected + backlog.parked,
+            next_try_at=backlog.next_retry_at,
         )
         end_sync(self._catalog, self.held.lease, self.session, self.record, status, counts, error)
 

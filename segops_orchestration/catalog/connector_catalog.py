@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from segops_orchestration.catalog import connector_leases, connectors, endpoints, holds, rates, syncs
+from segops_orchestration.catalog import connector_leases, connectors, deliveries, endpoints, holds, rates, syncs
 from segops_orchestration.catalog.connector_records import (
     Connector,
     ConnectorJob,
@@ -21,6 +21,7 @@ from segops_orchestration.catalog.connector_records import (
     ConnectorSaved,
     ConnectorSpec,
     ConnectorStatus,
+    Delivery,
     Hold,
     Sync,
     SyncCounts,
@@ -174,6 +175,11 @@ class ConnectorCatalog:
             return connector_leases.holder(session, tenant, slug, self._transactions.now(session))
 
     # Syncs and jobs
+
+    def deliveries(self, tenant: str | None = None) -> list[Delivery]:
+        """How far the connectors of a tenant, or of all active ones, are delivered; no warehouse is asked."""
+        with self._transactions.read() as session:
+            return deliveries.every(session, tenant, self._transactions.now(session))
 
     def begin_sync(
         self,

@@ -94,7 +94,8 @@ class SyncCounts:
     """What a sync came to.
 
     ``added``, ``removed`` and ``rejected`` are users of this sync, ``pending`` those left for a later one, ``audience``
-    the users acknowledged by the platform at its end.
+    the users acknowledged by the platform at its end. ``refused`` are users whom the platform refuses and who are still
+    to be sent, the first of them at ``next_try_at``.
     """
 
     added: int = 0
@@ -104,6 +105,8 @@ class SyncCounts:
     requests: int = 0
     retries: int = 0
     audience: int | None = None
+    refused: int = 0
+    next_try_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ class Sync:
     """One line of a connector's sync log.
 
     ``segment_version`` and ``computation_id`` say which members were wanted; ``milliseconds`` is None until it ends.
+    ``unfinished`` counts the syncs in a row, up to this one, that failed, died or left something, the first of them at
+    ``unfinished_since``.
     """
 
     id: int
@@ -126,6 +131,33 @@ class Sync:
     counts: SyncCounts
     milliseconds: int | None
     error: str | None
+    unfinished: int = 0
+    unfinished_since: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How far a connector is delivered, as far as the catalogue knows.
+
+    Attributes:
+        last: the last sync that was to change the audience; None when there was none.
+        changed_since: when the oldest change of the segment was committed that this sync did not see; None without
+            one, or while the connector is paused or has an error.
+        changed_up_to: the newest computation with such a change; 0 when there is none.
+        changes: how many users entered and exited since.
+        approved: a held difference was let go and is still to be sent.
+        holder: who syncs it at this moment.
+        archived_at: when its segment was archived; None for an active one.
+    """
+
+    connector: Connector
+    last: Sync | None
+    changed_since: datetime | None
+    changed_up_to: int
+    changes: int
+    approved: bool
+    holder: str | None
+    archived_at: datetime | None
 
 
 @dataclass(frozen=True)

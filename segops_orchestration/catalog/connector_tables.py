@@ -73,6 +73,7 @@ class SyncRow(Base):
         CheckConstraint("kind in ('sync', 'dry_run', 'verify', 'repair', 'empty')", name="kind"),
         CheckConstraint("status in ('running', 'succeeded', 'failed', 'held', 'abandoned')", name="status"),
         Index(None, "connector_id", "status"),
+        Index(None, "connector_id", "id"),
         NEVER_REUSE_IDS,
     )
 
@@ -92,6 +93,10 @@ class SyncRow(Base):
     requests: Mapped[int] = mapped_column(BigInteger)
     retries: Mapped[int] = mapped_column(BigInteger)
     audience: Mapped[int | None] = mapped_column(BigInteger)
+    refused: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    next_try_at: Mapped[datetime | None] = mapped_column(Instant)
+    unfinished: Mapped[int] = mapped_column(server_default="0")
+    unfinished_since: Mapped[datetime | None] = mapped_column(Instant)
     milliseconds: Mapped[int | None] = mapped_column(BigInteger)
     error: Mapped[str | None] = mapped_column(Text)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 from uuid import uuid4
 
-from sqlalchemy import CursorResult, and_, delete, or_, select, update
+from sqlalchemy import CursorResult, and_, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from segops_orchestration.catalog import endpoints, tenants
@@ -164,6 +164,52 @@ def claim(
         )
         for message, endpoint, slug in found
     ]
+
+
+def due(session: Session, now: datetime) -> dict[str, datetime]:
+    """Active tenants that a message is due for or yet to be written, by slug, and since when."""
+    row = MessageRow
+    unsent = session.execute(
+        select(TenantRow.slug, func.min(row.next_attempt_at))
+        .join(EndpointRow, EndpointRow.tenant_id == TenantRow.id)
+        .join(row, row.endpoint_id == EndpointRow.id)
+        .where(
+            row.status == "pending",
+            row.next_attempt_at <= now,
+            or_(row.claimed_until.is_(None), row.claimed_until <= now),
+            EndpointRow.status == "active",
+            TenantRow.status == "active",
+        )
+        .group_by(TenantRow.slug)
+    )
+    found = {slug: since for slug, since in unsent}
+    part, whole = SegmentComputationRow, ComputationRow
+    unwritten = session.execute(
+        select(TenantRow.slug, func.min(part.committed_at))
+        .join(EndpointRow, EndpointRow.tenant_id == TenantRow.id)
+        .join(whole, and_(whole.tenant_id == TenantRow.id, whole.id > EndpointRow.written_up_to))
+        .join(part, part.computation_id == whole.id)
+        .where(
+            EndpointRow.status == "active",
+            TenantRow.status == "active",
+            part.status == "committed",
+            or_(part.entered > 0, part.exited > 0),
+            part.committed_at >= EndpointRow.written_since,
+            part.committed_at >= now - KEPT,
+            ~select(row.id)
+            .where(
+                row.endpoint_id == EndpointRow.id,
+                row.computation_id == part.computation_id,
+                row.segment_id == part.segment_id,
+            )
+            .exists(),
+        )
+        .group_by(TenantRow.slug)
+    )
+    for slug, committed_at in unwritten:
+        since = committed_at or now
+        found[slug] = min(since, found.get(slug, since))
+    return found
 
 
 def record(

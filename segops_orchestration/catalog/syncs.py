@@ -27,6 +27,9 @@ from segops_orchestration.errors import NotFound
 EndedSync = Literal["succeeded", "failed", "held", "abandoned"]
 EndedJob = Literal["succeeded", "failed", "lost"]
 
+# Those that change an audience; the others only look.
+SENDING: tuple[SyncKind, ...] = ("sync", "repair", "empty")
+
 MAX_ERROR = 4_000
 
 
@@ -39,6 +42,7 @@ def begin(
     """
     if alone:
         _close_leftovers(session, connector.id, now)
+    before = _before(session, connector.id)
     row = SyncRow(
         connector_id=connector.id,
         run_id=run_id,
@@ -53,10 +57,14 @@ def begin(
         pending=0,
         requests=0,
         retries=0,
+        refused=0,
+        # Until it has said that nothing is left.
+        unfinished=1 + (before.unfinished if before is not None else 0),
+        unfinished_since=before.unfinished_since if before is not None and before.unfinished else now,
     )
     session.add(row)
     session.flush()
-    return _record(row, connector.slug)
+    return record(row, connector.slug)
 
 
 def finish(
@@ -81,8 +89,12 @@ def finish(
             counts.pending,
         )
         row.requests, row.retries, row.audience = counts.requests, counts.retries, counts.audience
+        row.refused, row.next_try_at = counts.refused, counts.next_try_at
+        # What is held waits for a person, not for another sync.
+        if status == "held" or (status == "succeeded" and counts.pending == 0):
+            row.unfinished, row.unfinished_since = 0, None
         session.flush()
-    return _record(row, session.get_one(ConnectorRow, row.connector_id).slug)
+    return record(row, session.get_one(ConnectorRow, row.connector_id).slug)
 
 
 def every(
@@ -100,7 +112,7 @@ def every(
     query = select(SyncRow).where(SyncRow.connector_id.in_(ids)).order_by(SyncRow.id.desc()).limit(limit)
     if kinds is not None:
         query = query.where(SyncRow.kind.in_(kinds))
-    return [_record(row, ids[row.connector_id]) for row in session.scalars(query)]
+    return [record(row, ids[row.connector_id]) for row in session.scalars(query)]
 
 
 def open_job(session: Session, sync_id: int, batch_id: str, job: str, now: datetime) -> ConnectorJob:
@@ -156,6 +168,12 @@ def _close_leftovers(session: Session, connector_id: int, now: datetime) -> None
     )
 
 
+def _before(session: Session, connector_id: int) -> SyncRow | None:
+    """The connector's last sync that was to change its audience."""
+    mine = SyncRow.connector_id == connector_id, SyncRow.kind.in_(SENDING)
+    return session.scalar(select(SyncRow).where(*mine).order_by(SyncRow.id.desc()).limit(1))
+
+
 def _committed_computation(session: Session, segment_id: int) -> int | None:
     return session.scalar(
         select(SegmentComputationRow.computation_id)
@@ -168,7 +186,8 @@ def _milliseconds(start: datetime, end: datetime) -> int:
     return round((end - start).total_seconds() * 1000)
 
 
-def _record(row: SyncRow, connector: str) -> Sync:
+def record(row: SyncRow, connector: str) -> Sync:
+    """The row as a record; ``connector`` is the slug."""
     return Sync(
         id=row.id,
         connector_id=row.connector_id,
@@ -188,9 +207,13 @@ def _record(row: SyncRow, connector: str) -> Sync:
             requests=row.requests,
             retries=row.retries,
             audience=row.audience,
+            refused=row.refused,
+            next_try_at=row.next_try_at,
         ),
         milliseconds=row.milliseconds,
         error=row.error,
+        unfinished=row.unfinished,
+        unfinished_since=row.unfinished_since,
     )
 
 

@@ -77,6 +77,11 @@ class WebhookCatalog:
         with self._transactions.write() as (session, now):
             return outbox.write(session, tenant, now)
 
+    def due(self) -> dict[str, datetime]:
+        """Active tenants that something is to be told for now, by slug, and since when; two queries for all."""
+        with self._transactions.read() as session:
+            return outbox.due(session, self._transactions.now(session))
+
     def claim(
         self, tenant: str | None = None, *, seconds: float = 60, limit: int = 100, but: Collection[int] = ()
     ) -> list[ClaimedMessage]:
