@@ -72,7 +72,9 @@ def types(type_: str | None, as_json: bool) -> None:
 def _need(required: bool, default: object) -> str:
     if required:
         return "required"
-    return "optional" if default is None else f"default {default}"
+    if default is None:
+        return "optional"
+    return f"default {str(default).lower() if isinstance(default, bool) else default}"
 
 
 @click.command(name="list")

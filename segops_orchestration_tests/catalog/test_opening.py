@@ -15,7 +15,7 @@ from segops_orchestration.catalog.database import WRITES, connect
 from segops_orchestration.catalog.tables import Base
 from segops_orchestration.errors import SegOpsError
 from segops_orchestration.settings import Settings
-from segops_orchestration_tests.catalog.helpers import document, save
+from segops_orchestration_tests.catalog.helpers import document, save, spec
 from segops_orchestration_tests.catalog.racing import race
 
 
@@ -114,6 +114,20 @@ def test_an_upgrade_that_fails_leaves_nothing(
 
     with Catalog.open(catalog_settings) as catalog:
         assert catalog.list_tenants() == []
+
+
+def test_an_older_catalogue_is_brought_to_the_newest_tables_and_keeps_what_it_has(
+    catalog_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrating, "REVISIONS", migrating.REVISIONS[:1])
+    with Catalog.open(catalog_settings) as old:
+        old.create_tenant("acme")
+        save(old, document("vip"))
+    monkeypatch.undo()
+
+    with Catalog.open(catalog_settings) as new:
+        assert [one.slug for one in new.list_segments("acme")] == ["vip"]
+        assert new.connectors.create("acme", spec()).status == "active"
 
 
 def test_a_catalogue_of_a_newer_version_is_refused(catalog_settings: Settings, engine: Engine) -> None:

