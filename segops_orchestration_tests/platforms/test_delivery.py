@@ -291,6 +291,7 @@ def test_an_audience_that_somebody_changed_is_read_back_and_repaired(open_shop: 
     del shop.sandbox.audiences[748]["user 000007"]
     shop.sandbox.audiences[748]["somebody else"] = 1
     found = verify(shop.catalog, shop.warehouse, shop.tenant, shop.slug, patience=PATIENCE, clock=shop.clock)
+    assert found.drift is not None
     assert (found.drift.missing, found.drift.strangers) == (1, 1)
     verify(
         *(shop.catalog, shop.warehouse, shop.tenant, shop.slug),
