@@ -106,7 +106,7 @@ def parse_target(url: object) -> Target:
     if len(url) > _LONGEST_URL:
         raise ValueError(f"has {len(url)} characters; the most is {_LONGEST_URL}")
     if any(not "!" <= character <= "~" for character in url):
-        raise ValueError("has characters that a URL must write as %XX")
+        raise ValueError("has characters that a URL writes otherwise: %XX in the path, xn-- in the host")
     try:
         parts = urlsplit(url)
         port = parts.port
