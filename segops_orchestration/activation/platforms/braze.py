@@ -37,8 +37,8 @@ SET_RATE = Rate(5_000, 60)
 # subscription groups, 4,000 users a second.
 TRACK_RATE = Rate(250, 3)
 READ_RATE = Rate(250_000, 3_600)
-# Enough to reach the rate although an answer takes 50 to 150 ms.
-IN_FLIGHT = 16
+# Enough to reach the rate although an answer takes 50 to 150 ms and storing it as long again.
+IN_FLIGHT = 32
 # Ours: an address stays below what proxies and servers take.
 MOST_QUERY_BYTES = 6_000
 
