@@ -13,6 +13,9 @@ import dagster as dg
 
 from segops_orchestration.defs.partitions import SEGMENTS, TENANTS, tenant_of
 
+# The job that goes on with what is left to deliver.
+DELIVER = "deliver"
+
 PARTITION_TAG = "dagster/partition"
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
@@ -34,10 +37,14 @@ _FAILURES_REMEMBERED = timedelta(days=1)
 
 @dataclass(frozen=True)
 class InFlight:
-    """Tenants with a run in flight, and how many runs there are."""
+    """Tenants with a run in flight, and how many runs there are; those of ``deliver`` apart.
+
+    A delivery can take hours, and no computation waits for it.
+    """
 
     tenants: frozenset[str]
     runs: int
+    delivering: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -54,9 +61,16 @@ def in_flight(instance: dg.DagsterInstance) -> InFlight:
     """One query for all tenants, whoever launched the runs: sensor, schedule, backfill or a person."""
     records = instance.get_run_records(dg.RunsFilter(statuses=list(IN_FLIGHT)), limit=_MOST_RUNS)
     tenants: set[str] = set()
+    delivering: set[str] = set()
+    runs = 0
     for record in records:
-        tenants |= tenants_of_run(instance, record.dagster_run.tags)
-    return InFlight(frozenset(tenants), len(records))
+        run = record.dagster_run
+        if run.job_name == DELIVER:
+            delivering |= tenants_of_run(instance, run.tags)
+            continue
+        tenants |= tenants_of_run(instance, run.tags)
+        runs += 1
+    return InFlight(frozenset(tenants), runs, frozenset(delivering))
 
 
 def failed_runs(instance: dg.DagsterInstance, job_name: str) -> dict[str, list[FailedRun]]:

@@ -5,21 +5,38 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from pydantic import Field
 
+from segops_orchestration.defs.activation import SYNC_NAMES, SyncConfig
+from segops_orchestration.defs.delivery_checks import DELIVERY_CHECKS
 from segops_orchestration.defs.exports import ExportsConfig
+from segops_orchestration.defs.in_flight import DELIVER
 from segops_orchestration.defs.memberships import ComputeMode, MembershipsConfig
 from segops_orchestration.defs.swing import MEMBERSHIP_SWING
 
 TENANT_TAG = "segops/tenant"
 MODE_TAG = "segops/mode"
+# The mode of runs that deliver; dagster.yaml bounds how many there are at once.
+DELIVER_MODE = "deliver"
 RUNS_KEPT_DAYS = 30
 
 FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
 recompute = dg.define_asset_job(
     "recompute",
-    selection=dg.AssetSelection.assets("segment_memberships", "segment_exports").without_checks()
+    selection=dg.AssetSelection.assets("segment_memberships", "segment_exports", *SYNC_NAMES).without_checks()
     | dg.AssetSelection.checks(MEMBERSHIP_SWING.key),
-    description="Compute the memberships of a tenant, in full unless the run config says delta, and export them.",
+    description=(
+        "Compute the memberships of a tenant, in full unless the run config says delta; then export them and sync them "
+        "to the tenant's platforms."
+    ),
+)
+
+deliver = dg.define_asset_job(
+    DELIVER,
+    selection=dg.AssetSelection.assets(*SYNC_NAMES).without_checks(),
+    description=(
+        "Send to a tenant's platforms what is left: what was too much for the run that computed it, and what failed. "
+        "Computations of the tenant go on meanwhile."
+    ),
 )
 
 tenant_checks = dg.define_asset_job(
@@ -27,19 +44,27 @@ tenant_checks = dg.define_asset_job(
     selection=dg.AssetSelection.checks(
         dg.AssetCheckKey(dg.AssetKey("segment_memberships"), "stale_tenants"),
         dg.AssetCheckKey(dg.AssetKey("segment_memberships"), "delta_equals_full"),
+        *DELIVERY_CHECKS,
     ),
-    description="Look for tenants that fall behind, and verify a sample of stored members.",
+    description=(
+        "Look for tenants that fall behind, verify a sample of stored members, and look for connectors that do not "
+        "deliver."
+    ),
 )
 
 
 def recompute_request(
     tenant: str, mode: ComputeMode, *, run_key: str | None = None, tags: dict[str, str] | None = None
 ) -> dg.RunRequest:
-    """Ask for a run of ``recompute`` for one tenant. A delta run writes only the files that changed."""
+    """Ask for a run of ``recompute`` for one tenant. A delta run writes only the files that changed.
+
+    It sends what is quickly sent, so that the tenant's next computation does not wait for a platform.
+    """
     config = dg.RunConfig(
         ops={
             "segment_memberships": MembershipsConfig(mode=mode),
             "segment_exports": ExportsConfig(only_changed=mode is ComputeMode.delta),
+            **{name: SyncConfig(only_quick=True) for name in SYNC_NAMES},
         }
     )
     return dg.RunRequest(
