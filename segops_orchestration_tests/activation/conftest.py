@@ -18,7 +18,7 @@ from segops_orchestration.settings import Settings
 from segops_orchestration.warehouse.client import Warehouse
 from segops_orchestration_tests.activation.roster.platform import register
 from segops_orchestration_tests.activation.roster.sandbox import RosterSandbox
-from segops_orchestration_tests.activation.roster.shop import Shop
+from segops_orchestration_tests.activation.roster.shop import Shop, StoryClock
 
 NewShop = Callable[..., Shop]
 
@@ -36,8 +36,9 @@ def tenants(settings: Settings, warehouse: Warehouse, empty: Path, path: Path) -
     """Makes shops with a tenant of their own, in a catalogue of this context; their databases are dropped."""
     register()
     shutil.copy(empty, path)
+    time = StoryClock()
     with (
-        Catalog.open(replace(settings, database_url=f"sqlite:///{path}")) as catalog,
+        Catalog.open(replace(settings, database_url=f"sqlite:///{path}"), clock=time.now) as catalog,
         SandboxServer(RosterSandbox()) as server,
         ExitStack() as stack,
     ):
@@ -45,7 +46,7 @@ def tenants(settings: Settings, warehouse: Warehouse, empty: Path, path: Path) -
         def make() -> Shop:
             tenant = f"t_{secrets.token_hex(6)}"
             catalog.create_tenant(tenant)
-            shop = Shop(catalog, warehouse, tenant, server)
+            shop = Shop(catalog, warehouse, tenant, server, time)
             shop.database.migrate()
             stack.callback(shop.database.drop)
             return shop

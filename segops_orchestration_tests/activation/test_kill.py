@@ -61,7 +61,7 @@ class _Kills:
         shop.want(self._rng.sample(EVERYONE, self._rng.randint(0, len(EVERYONE))))
         if self._rng.random() < 0.7:
             shop.pass_time(minutes=2)
-        order = Order(shop.tenant, shop.slug, shop.ahead.total_seconds())
+        order = Order(shop.tenant, shop.slug, shop.time.ahead.total_seconds())
         started = time.monotonic()
         pid = self._killer.begin(order)
         time.sleep(self._rng.uniform(0, self._seconds))

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from segops_orchestration.activation.sync import sync
@@ -20,12 +20,12 @@ from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.settings import Settings
 from segops_orchestration.warehouse.client import Warehouse
 from segops_orchestration_tests.activation.roster.platform import register
-from segops_orchestration_tests.activation.roster.shop import SOON
+from segops_orchestration_tests.activation.roster.shop import SOON, StoryClock
 
 
 @dataclass(frozen=True)
 class Order:
-    """A sync with the delivery's clock so many seconds ahead."""
+    """A sync with a clock so many seconds ahead."""
 
     tenant: str
     connector: str
@@ -62,12 +62,9 @@ class Killer:
 
 
 def _sync(order: Order, settings: Settings) -> None:
-    with Catalog.open(settings) as catalog:
-
-        def clock() -> datetime:
-            return datetime.now(UTC) + timedelta(seconds=order.ahead)
-
-        sync(catalog, Warehouse.connect(settings), order.tenant, order.connector, patience=SOON, clock=clock)
+    time = StoryClock(timedelta(seconds=order.ahead))
+    with Catalog.open(settings, clock=time.now) as catalog:
+        sync(catalog, Warehouse.connect(settings), order.tenant, order.connector, patience=SOON, clock=time.now)
 
 
 def _say(line: str) -> None:

@@ -28,17 +28,27 @@ _STATES = """SELECT user_id, toString(state) FROM activation_state FINAL WHERE c
 
 
 @dataclass
+class StoryClock:
+    """The clock of the catalogue and of the delivery, so far ahead of this machine's."""
+
+    ahead: timedelta = timedelta()
+
+    def now(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
+
+
+@dataclass
 class Shop:
-    """``ahead`` is how far the delivery's clock is ahead of this machine's."""
+    """One connector and what belongs to it."""
 
     catalog: Catalog
     warehouse: Warehouse
     tenant: str
     server: SandboxServer
+    time: StoryClock
     sandbox: RosterSandbox = field(default_factory=RosterSandbox)
     segment: str = "vip"
     slug: str = "to-roster"
-    ahead: timedelta = timedelta()
     versions: Any = field(default_factory=lambda: count(1))
 
     def __post_init__(self) -> None:
@@ -51,7 +61,6 @@ class Shop:
             sandbox=sandbox,
             segment=f"{self.segment}-{number}",
             slug=f"{self.slug}-{number}",
-            ahead=timedelta(),
             versions=count(1),
         )
 
@@ -85,10 +94,10 @@ class Shop:
         return self.catalog.connectors.get(self.tenant, self.slug)
 
     def clock(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
+        return self.time.now()
 
     def pass_time(self, **span: float) -> None:
-        self.ahead += timedelta(**span)
+        self.time.ahead += timedelta(**span)
 
     def want(self, users: Iterable[str]) -> None:
         """Make just these users the members of the segment."""
