@@ -122,6 +122,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(Response(413))
             return
         body = self.rfile.read(int(length))
+        if len(body) < int(length):
+            self.close_connection = True  # The caller has died in the middle of it: no request.
+            return
         parts = urlsplit(self.path)
         request = Request(
             self.command,
