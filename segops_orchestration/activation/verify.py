@@ -16,7 +16,6 @@ from segops_orchestration.activation.difference import verdicts_sql
 from segops_orchestration.activation.platform import Platform, User
 from segops_orchestration.activation.result import Outcome, SyncResult
 from segops_orchestration.activation.session import Clock, utc_now
-from segops_orchestration.activation.state import StateTable
 from segops_orchestration.activation.sync import run_sync
 from segops_orchestration.activation.work import Patience, SyncWork
 from segops_orchestration.catalog.catalog import Catalog
@@ -163,18 +162,17 @@ class VerifyWork(SyncWork):
         """Write what was found into the state: the difference from there is what a repair sends."""
         self.held.check()
         sql, parameters = self._drift(platform)
-        table = StateTable(self.session)
         there: list[DriftKind] = ["surplus", "stranger"] if self.removes_strangers else ["surplus"]
         drift = self.drift or Drift()
         if drift.missing:
             chosen = f"SELECT user_id, platform_id FROM ({sql}) WHERE drift = 'missing'"
-            table.rewrite(
+            self.table.rewrite(
                 chosen, parameters, state="removed", action="remove", present=0, change="missing", reason="verify"
             )
         if drift.surplus or (self.removes_strangers and drift.strangers):
             kinds = ", ".join(f"'{kind}'" for kind in there)
             chosen = f"SELECT user_id, platform_id FROM ({sql}) WHERE drift IN ({kinds})"
-            table.rewrite(
+            self.table.rewrite(
                 chosen, parameters, state="delivered", action="add", present=1, change="found", reason="verify"
             )
 

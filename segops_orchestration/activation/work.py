@@ -91,6 +91,8 @@ class SyncWork:
         self._catalog = catalog
         self.held = held
         self.session = session
+        # One for all that this sync writes: versions grow within it.
+        self.table = StateTable(session)
         self.connector = session.connector
         self.record = record
         self._kind = record.kind
@@ -269,7 +271,7 @@ class SyncWork:
         def open_job(batch_id: str, job: str) -> None:
             self._catalog.connectors.open_job(self.record.id, batch_id, job, lease=self.held.lease)
 
-        return Desk(self.session, StateTable(self.session), platform, self._tally, self.held.check, open_job)
+        return Desk(self.session, self.table, platform, self._tally, self.held.check, open_job)
 
     def _finish_job(self, job_id: int, status: EndedJob) -> None:
         self._catalog.connectors.finish_job(job_id, status, lease=self.held.lease)

@@ -1,6 +1,6 @@
 """Whatever happens to a connector, in whatever order: in the end the audience is the segment.
 
-``SEGOPS_STORIES`` sets how many stories a run tells (default 8), half from fixed seeds and half from fresh ones.
+``SEGOPS_STORIES`` sets how many stories a run tells (default 6), half from fixed seeds and half from fresh ones.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from segops_orchestration_tests.activation.conftest import NewShop
 from segops_orchestration_tests.activation.roster.story import Story
 
-STORIES = int(os.environ.get("SEGOPS_STORIES", "8"))
+STORIES = int(os.environ.get("SEGOPS_STORIES", "6"))
 NewStory = Callable[[int, int, int | None], Story]
 
 _STEPS = st.sampled_from(

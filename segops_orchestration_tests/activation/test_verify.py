@@ -62,6 +62,12 @@ def test_a_repair_adds_who_is_missing_and_removes_the_surplus(drifted: Shop) -> 
     assert drifted.people() == users(5) | {"a guest"}
 
 
+def test_what_a_repair_sent_is_what_it_leaves_acknowledged(drifted: Shop) -> None:
+    _verify(drifted, repair=True)
+    assert drifted.states() == {**dict.fromkeys(users(5), "delivered"), "user 000005": "removed"}
+    assert drifted.sync().requests == 0
+
+
 def test_a_repair_removes_strangers_only_when_asked(drifted: Shop) -> None:
     _verify(drifted, repair=True, remove_strangers=True)
     assert drifted.people() == users(5)
