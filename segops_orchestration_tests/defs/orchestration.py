@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from segops_orchestration.definitions import defs
+from segops_orchestration.defs.activation import SYNCS
 from segops_orchestration.defs.exports import segment_exports
 from segops_orchestration.defs.in_flight import RANGE_END_TAG, RANGE_START_TAG
 from segops_orchestration.defs.memberships import segment_memberships, segments
@@ -16,7 +17,7 @@ from segops_orchestration.defs.partitions import SEGMENTS, TENANTS, register
 from segops_orchestration.defs.resources import SegOpsResource
 from segops_orchestration.settings import Settings
 
-_ASSETS = [segment_memberships, segments, segment_exports]
+_ASSETS = [segment_memberships, segments, segment_exports, *SYNCS]
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class Orchestration:
             **one,
         )
 
-    def tick(self) -> Tick:
-        """One round of the event sensor, with its cursor kept. Its run requests are validated as the daemon does."""
+    def tick(self, sensor: str = "new_events") -> Tick:
+        """One round of a sensor, with its cursor kept. Its run requests are validated as the daemon does."""
         context = dg.build_sensor_context(
             instance_ref=self.instance.get_ref(),
             definitions=defs,
@@ -76,7 +77,7 @@ class Orchestration:
             cursor=self.cursor,
         )
         with context:
-            data = defs.resolve_sensor_def("new_events").evaluate_tick(context)
+            data = defs.resolve_sensor_def(sensor).evaluate_tick(context)
         self.cursor = data.cursor
         for request in data.dynamic_partitions_requests or ():
             assert isinstance(request, dg.AddDynamicPartitionsRequest)
