@@ -11,6 +11,7 @@ from pathlib import Path
 
 import click
 
+from segops_orchestration.cli.demo_activation import ActivationOutcome, SyncOutcome
 from segops_orchestration.cli.demo_run import DemoOutcome, SegmentOutcome, run_demo
 from segops_orchestration.cli.output import json_option, print_json, print_table
 from segops_orchestration.settings import Settings
@@ -23,8 +24,9 @@ def command(tenant: str, as_json: bool) -> None:
     """Run the whole job on real purchases, in less than a minute.
 
     69,659 purchases of 23,570 customers of the web shop CDNOW are loaded for a tenant, ten segments are computed in
-    full by launching the Dagster assets, the latest 30 days of purchases then arrive and a delta follows, and the
-    members are written as CSV and Parquet.
+    full by launching the Dagster assets, the latest 30 days of purchases then arrive and a delta follows. The members
+    are written as CSV and Parquet, and one segment is sent to a stand-in for Klaviyo on this machine: all of it after
+    the full computation, then only who entered and who left.
 
     The purchases are from 1997 and 1998. Every date is moved by the same number of days, so that the last one is
     today: windows such as "the last 30 days" then have something in them, here and later in the UI.
@@ -72,15 +74,32 @@ def _print(outcome: DemoOutcome, seconds: float) -> None:
     print_table(columns, rows, title=title)
     click.echo(f"\n{len(outcome.exports)} files in {_short(outcome.exports[0].path.parent)}:")
     print_table(("file", "rows", "bytes"), [(file.path.name, file.rows, file.bytes) for file in outcome.exports])
+    _print_activation(outcome.activation)
     click.echo(
         f"\nDone in {seconds:.0f} s. Every date was moved by {outcome.shift_days:,} days, so that the last is today."
     )
     click.echo("\nNext:")
     program = _program()
-    click.echo(f"  {program} dev{' ' * (len(outcome.tenant) + 26)}the Dagster UI, on this tenant")
-    click.echo(f"  {program} members {outcome.tenant} vip --limit 5     who is in a segment")
+    for command_line, says in (
+        ("dev", "the Dagster UI, on this tenant"),
+        (f"members {outcome.tenant} vip --limit 5", "who is in a segment"),
+        (f"connectors log {outcome.tenant}", "what was sent"),
+    ):
+        click.echo(f"  {program} {command_line:<{len(outcome.tenant) + 24}} {says}")
     click.echo("\nThe segments are files to copy and change:")
     click.echo(f"  {_short(outcome.segment_files)}")
+
+
+def _print_activation(activation: ActivationOutcome) -> None:
+    """What the stand-in was sent, by either run."""
+    columns = ("", "added", "removed", "rejected", "requests", "ms", "audience")
+    rows = [("first sync", *_sync_row(activation.first)), ("after the delta", *_sync_row(activation.delta))]
+    click.echo()
+    print_table(columns, rows, title=f"{activation.segment} in a stand-in for Klaviyo: {activation.connector}")
+
+
+def _sync_row(sync: SyncOutcome) -> Sequence[object]:
+    return (sync.added, sync.removed, sync.rejected, sync.requests, sync.milliseconds, sync.audience)
 
 
 def _row(segment: SegmentOutcome) -> Sequence[object]:

@@ -13,6 +13,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from segops_orchestration.cli.demo_activation import CONNECTOR, ActivationOutcome, DemoPlatform, demo_platform
 from segops_orchestration.cli.demo_data import CUSTOMERS, PURCHASES, DemoFiles, write_demo_files
 from segops_orchestration.cli.segment_files import read_segment_files
 from segops_orchestration.errors import Conflict, NotFound, SegOpsError
@@ -76,6 +77,7 @@ class DemoOutcome:
     segment_files: Path
     segments: tuple[SegmentOutcome, ...]
     exports: tuple[ExportOutcome, ...]
+    activation: ActivationOutcome
 
 
 def run_demo(settings: Settings, tenant: str, steps: Steps) -> DemoOutcome:
@@ -93,8 +95,8 @@ def run_demo(settings: Settings, tenant: str, steps: Steps) -> DemoOutcome:
     with Catalog.open(settings) as catalog:
         _refuse_foreign(catalog, tenant)
         steps("starting ClickHouse" if not was_running else "connecting to ClickHouse")
-        with closing(Warehouse.connect(settings)) as warehouse:
-            outcome = _Demo(settings, catalog, warehouse, tenant, steps).run()
+        with closing(Warehouse.connect(settings)) as warehouse, demo_platform(catalog, tenant) as platform:
+            outcome = _Demo(settings, catalog, warehouse, tenant, steps, platform).run()
     if not was_running:
         steps("stopping ClickHouse")
         stop(settings)
@@ -114,12 +116,21 @@ def _refuse_foreign(catalog: Catalog, tenant: str) -> None:
 
 
 class _Demo:
-    def __init__(self, settings: Settings, catalog: Catalog, warehouse: Warehouse, tenant: str, steps: Steps) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        catalog: Catalog,
+        warehouse: Warehouse,
+        tenant: str,
+        steps: Steps,
+        platform: DemoPlatform,
+    ) -> None:
         self._settings = settings
         self._catalog = catalog
         self._warehouse = warehouse
         self._tenant = tenant
         self._steps = steps
+        self._platform = platform
         self._folder = settings.home / "demo"
 
     @property
@@ -137,11 +148,14 @@ class _Demo:
         self._steps("applying the segments")
         documents = [file.document for file in read_segment_files([segment_files])]
         self._catalog.save_segments(self._tenant, documents)
-        self._steps(f"full computation of {len(documents)} segments: a Dagster run of segment_memberships")
+        self._steps(f"creating the connector {CONNECTOR} to a stand-in for Klaviyo")
+        self._platform.connect()
+        self._steps(f"full computation of {len(documents)} segments, exports and first sync: a Dagster run")
         full = self._launch("full")
+        first_sync = self._platform.last_sync()
         self._steps(f"ingesting the purchases after {written.cut}")
         events += self._ingest([written.latest], "order_placed")
-        self._steps("delta computation and exports: a second Dagster run")
+        self._steps("delta computation, exports and sync of the difference: a second Dagster run")
         delta = self._launch("delta")
         return DemoOutcome(
             tenant=self._tenant,
@@ -152,6 +166,7 @@ class _Demo:
             segment_files=segment_files,
             segments=tuple(_side_by_side(full, delta)),
             exports=tuple(self._exports(delta)),
+            activation=self._platform.outcome(first_sync),
         )
 
     def _write_segments(self) -> Path:

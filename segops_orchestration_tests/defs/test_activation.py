@@ -8,12 +8,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from segops_orchestration.activation import http, work
+from segops_orchestration.activation import http, opening, work
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.definitions import defs
 from segops_orchestration.defs import syncing
 from segops_orchestration.defs.jobs import recompute_request
 from segops_orchestration.defs.memberships import ComputeMode
+from segops_orchestration.defs.resources import SegOpsResource
 from segops_orchestration.errors import WarehouseError
 from segops_orchestration_tests.compute.conftest import NewTenant
 from segops_orchestration_tests.compute.tenant import StoryTenant
@@ -28,7 +29,9 @@ NOWHERE = "http://127.0.0.1:9"
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGOPS_ALLOW_PRIVATE_TARGETS", "1")
-    monkeypatch.setattr(http, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(http, "PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr(http, "FIRST_PAUSE_SECONDS", 5.0)
+    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda policy, attempt: 0.01)
     monkeypatch.setattr(syncing, "WAIT_SECONDS", 0.0)
 
 
@@ -93,7 +96,7 @@ def test_a_tenant_without_connectors_asks_neither_platform_nor_warehouse(
     def refuse(*_: object) -> None:
         raise WarehouseError("nobody should have asked")
 
-    monkeypatch.setattr(syncing.SegOpsResource, "warehouse", property(refuse))
+    monkeypatch.setattr(SegOpsResource, "warehouse", property(refuse))
 
     result = orchestration.materialize("klaviyo_sync", tenant.slug)
 
@@ -164,11 +167,9 @@ def test_a_computation_leaves_a_large_change_to_the_job_deliver(
 
 
 def test_a_platform_that_is_out_of_order_is_tried_again_by_the_run(
-    orchestration: Orchestration, shop: Connected, monkeypatch: pytest.MonkeyPatch
+    orchestration: Orchestration, shop: Connected
 ) -> None:
-    monkeypatch.setattr(http, "PATIENCE_SECONDS", 0.0)
     shop.sandbox.misbehave("500", times=2)
-    monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda policy, attempt: 0.01)
 
     result = orchestration.materialize("braze_sync", shop.slug)
 
@@ -222,22 +223,22 @@ def test_an_error_of_our_own_keeps_nobody_waiting_and_tells_no_secret(
     orchestration: Orchestration, shop: Connected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shop.connect("a-broken-one")
-    opened = work.open_platform
+    opened, secret = opening.open_platform, "sandbox-" + "key"
 
     def broken(catalog: Catalog, connector: Any, *rest: Any) -> Any:
         if connector.slug == "a-broken-one":
-            raise KeyError("sandbox-key")
+            raise KeyError(secret)
         return opened(catalog, connector, *rest)
 
     monkeypatch.setattr(work, "open_platform", broken)
 
-    result = orchestration.materialize("braze_sync", shop.slug, raise_on_error=False)
+    result = delta(orchestration, shop, raise_on_error=False)
 
     assert shop.sandbox.members() == {"ann", "bob", "cid"}
     words, _ = failure(result, "braze_sync")
     assert "a-broken-one: KeyError, an error of segops itself" in words
     said = "".join(str(record) for record in orchestration.instance.all_logs(result.run_id))
-    assert "sandbox-key" not in said
+    assert secret not in said
 
 
 def test_each_tenant_of_a_backfill_is_synced_to_its_own_audience(

@@ -17,6 +17,8 @@ from uuid import UUID
 import pytest
 import yaml
 
+from segops_orchestration.catalog.catalog import Catalog
+from segops_orchestration.settings import Settings
 from segops_orchestration_tests.oracle.evaluate import Event, members_of_all
 
 
@@ -89,6 +91,23 @@ def test_exports_hold_the_members(result: dict[str, Any]) -> None:
     files = [Path(file["path"]) for file in result["exports"]]
     assert {file.suffix for file in files} == {".csv", ".parquet"}
     assert {file.stem: len(_rows(file)) for file in files if file.suffix == ".csv"} == members
+
+
+def test_the_stand_in_is_filled_by_the_first_run_and_changed_by_the_second(result: dict[str, Any]) -> None:
+    activation = result["activation"]
+    [segment] = [one for one in result["segments"] if one["slug"] == activation["segment"]]
+    first, delta = activation["first"], activation["delta"]
+    assert (first["added"], first["removed"], first["audience"]) == (segment["full"]["members"], 0, first["added"])
+    assert (delta["added"], delta["removed"]) == (segment["delta"]["entered"], segment["delta"]["exited"])
+    assert delta["added"] > 0
+    assert delta["removed"] > 0
+    assert delta["audience"] == segment["delta"]["members"]
+
+
+def test_nothing_is_sent_to_the_stand_in_once_the_demo_is_over(home: Path, result: dict[str, Any]) -> None:
+    with Catalog.open(Settings.from_env({"SEGOPS_HOME": str(home)})) as catalog:
+        connector = catalog.connectors.get(result["tenant"], result["activation"]["connector"])
+    assert connector.status == "paused"
 
 
 def test_a_second_demo_gives_the_same_result(home: Path, result: dict[str, Any]) -> None:
