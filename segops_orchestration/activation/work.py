@@ -46,6 +46,7 @@ class Patience:
         settle: until a request whose outcome is unknown can no longer take effect; None is what the platform says.
         follow: for jobs to end; what is still under way then is looked at again by the next sync.
         job: until a job that does not end counts as lost.
+        call: for one call of the platform to succeed, with its repeats and pauses; None is what suits a sync.
     """
 
     lease: float = LEASE_SECONDS
@@ -53,6 +54,7 @@ class Patience:
     settle: float | None = None
     follow: float = 60.0
     job: float = 86_400.0
+    call: float | None = None
 
 
 class _Paused(Exception):
@@ -108,7 +110,9 @@ class SyncWork:
     def run(self) -> SyncResult:
         """Do it and say in the log how it ended."""
         try:
-            self._platform = open_platform(self._catalog, self.connector, self.held.check)
+            self._platform = open_platform(
+                self._catalog, self.connector, self.held.check, patience_seconds=self._patience.call
+            )
             outcome = self.deliver(self._platform)
         except PlatformRefused as error:
             self._stop_connector(str(error))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # A computation's run sends no more than this; the next computation of the tenant waits for it.
 QUICK_USERS = 1_000
 QUICK_FOLLOW_SECONDS = 5.0
+QUICK_CALL_SECONDS = 10.0
 # Otherwise: for another sync of the connector to end, and for jobs of the platform.
 WAIT_SECONDS = 60.0
 FOLLOW_SECONDS = 60.0
@@ -112,6 +113,7 @@ class Syncing:
                 patience=Patience(
                     wait=0.0 if self._only_quick else WAIT_SECONDS,
                     follow=QUICK_FOLLOW_SECONDS if self._only_quick else FOLLOW_SECONDS,
+                    call=QUICK_CALL_SECONDS if self._only_quick else None,
                 ),
             )
         except ConnectorBusy as busy:

@@ -33,6 +33,7 @@ def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(http, "FIRST_PAUSE_SECONDS", 5.0)
     monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda policy, attempt: 0.01)
     monkeypatch.setattr(syncing, "WAIT_SECONDS", 0.0)
+    monkeypatch.setattr(syncing, "QUICK_CALL_SECONDS", 0.5)
 
 
 @pytest.fixture
@@ -225,10 +226,10 @@ def test_an_error_of_our_own_keeps_nobody_waiting_and_tells_no_secret(
     shop.connect("a-broken-one")
     opened, secret = opening.open_platform, "sandbox-" + "key"
 
-    def broken(catalog: Catalog, connector: Any, *rest: Any) -> Any:
+    def broken(catalog: Catalog, connector: Any, *rest: Any, **options: Any) -> Any:
         if connector.slug == "a-broken-one":
             raise KeyError(secret)
-        return opened(catalog, connector, *rest)
+        return opened(catalog, connector, *rest, **options)
 
     monkeypatch.setattr(work, "open_platform", broken)
 
