@@ -9,7 +9,7 @@ from itertools import groupby
 
 from segops_orchestration.activation.planned import Planned
 from segops_orchestration.activation.platform import Action, User
-from segops_orchestration.activation.state import Entry
+from segops_orchestration.activation.state import NEVER, Entry
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Batch:
     rows: tuple[Planned, ...]
     users: tuple[User, ...]
 
-    def intents(self) -> Iterator[Entry]:
-        """What is written down before the request."""
+    def intents(self, settled_at: str) -> Iterator[Entry]:
+        """What is written down before the request; ``settled_at`` is when those lost before it are over."""
         adding = self.action == "add"
         for row in self.rows:
             yield Entry(
@@ -32,6 +32,7 @@ class Batch:
                 2 if adding and not may_be_present(row) else 1,
                 row.platform_id,
                 attempts_before(row, self.action),
+                settled_at if sent_before(row, self.action) else NEVER,
                 batch_id=self.id,
             )
 
@@ -83,6 +84,11 @@ class Cutter:
 def attempts_before(row: Planned, action: Action) -> int:
     """How often the platform refused to do just this."""
     return row.attempts if row.last_action == action else 0
+
+
+def sent_before(row: Planned, action: Action) -> bool:
+    """Whether the same was sent before, and its outcome never learned."""
+    return row.state == ("adding" if action == "add" else "removing")
 
 
 def may_be_present(row: Planned) -> bool:

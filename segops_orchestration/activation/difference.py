@@ -3,7 +3,8 @@
 Desired are the members of the segment, acknowledged is ``activation_state``. The answer about a user is one of:
 
 - ``add``, ``remove``: to be sent now. A request whose outcome is unknown is sent once more in its own direction.
-- ``settling``: the opposite of a request whose outcome is unknown, which might still take effect: not yet.
+- ``settling``: the opposite of a request whose outcome is unknown, which might still take effect, also when another
+  request after it is known to have succeeded: not yet.
 - ``job``: the platform is still working on a batch with this user.
 - ``rejected``: waits for its next try. ``parked``: waits for a person.
 - ``forget``: was rejected, never got there and is not wanted any more.
@@ -44,15 +45,18 @@ _VERDICTS = """SELECT
   s.state AS state, s.last_action AS last_action, s.present AS present, s.platform_id AS platform_id,
   s.attempts AS attempts, s.retry_at AS retry_at, s.reason AS reason, s.batch_id AS last_batch_id,
   s.at <= {{{p}settled_by:DateTime64(3, 'UTC')}} AS settled,
+  s.retry_at <= {{{p}now:DateTime64(3, 'UTC')}} AS may_turn,
   s.state = 'rejected' AND s.retry_at <= {{{p}now:DateTime64(3, 'UTC')}} AS due,
   multiIf(
     s.state = 'adding' AND has({{{p}jobs:Array(String)}}, s.batch_id), 'job',
-    m.wanted AND s.state IN ('', 'removed', 'adding'), 'add',
+    m.wanted AND s.state IN ('', 'adding'), 'add',
+    m.wanted AND s.state = 'removed', if(may_turn, 'add', 'settling'),
     m.wanted AND s.state = 'delivered', 'none',
     m.wanted AND s.last_action = 'remove', if(settled, 'add', 'settling'),
     m.wanted, multiIf(due{or_told}, 'add', s.state),
     s.state IN ('', 'removed'), 'none',
-    s.state IN ('delivered', 'removing'), 'remove',
+    s.state = 'removing', 'remove',
+    s.state = 'delivered', if(may_turn, 'remove', 'settling'),
     s.last_action = 'remove', if(due, 'remove', s.state),
     s.present > 0, if(settled, 'remove', 'settling'),
     'forget'

@@ -70,6 +70,7 @@ def _answered(desk: Desk, entries: Sequence[Entry], answer: Answer) -> list[Entr
             attempts=entry.attempts,
             present_if_refused=int(entry.present == 1),
             platform_id=entry.platform_id,
+            settled_at=entry.retry_at,
             now=now,
         )
         for entry in entries

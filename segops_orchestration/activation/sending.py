@@ -9,14 +9,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from queue import Queue
 
-from segops_orchestration.activation.batches import Batch, attempts_before, may_be_present
+from segops_orchestration.activation.batches import Batch, attempts_before, may_be_present, sent_before
 from segops_orchestration.activation.platform import Action, Answer, BatchRefused, Platform, PlatformUnavailable
 from segops_orchestration.activation.rejections import refused
 from segops_orchestration.activation.session import Session
-from segops_orchestration.activation.state import Entry, StateTable
+from segops_orchestration.activation.state import NEVER, Entry, StateTable
+from segops_orchestration.compiler.parameters import instant_text
 
 UNREADABLE = "the platform's answer about this user could not be read"
 
@@ -53,6 +54,11 @@ class Desk:
     tally: Tally
     check: Callable[[], None]
     open_job: Callable[[str, str], None]
+    settle: timedelta
+
+    def settled_at(self) -> str:
+        """When a request that was lost before now can no longer take effect."""
+        return instant_text(self.session.clock() + self.settle)
 
     def record(self, entries: Sequence[Entry]) -> None:
         """Store what the platform said."""
@@ -119,8 +125,8 @@ class Sender:
             batch = left.pop()
             try:
                 if batch is not whole:
-                    self._desk.table.write(batch.intents())
-                answer = self._call(batch)
+                    self._desk.table.write(batch.intents(self._desk.settled_at()))
+                answer, repeated = self._call(batch)
             except BatchRefused as refusal:
                 left += self._smaller(batch, refusal)
             except PlatformUnavailable as error:
@@ -130,11 +136,14 @@ class Sender:
                 self._not_sent(left)
                 raise
             else:
-                self._record(batch, answer)
+                self._record(batch, answer, repeated=repeated)
 
-    def _call(self, batch: Batch) -> Answer:
+    def _call(self, batch: Batch) -> tuple[Answer, bool]:
+        """The answer, and whether a request was repeated meanwhile: what was lost may still take effect."""
+        _, before = self._desk.platform.traffic()
         call = self._desk.platform.add if batch.action == "add" else self._desk.platform.remove
-        return call(batch.users, batch.id)
+        answer = call(batch.users, batch.id)
+        return answer, self._desk.platform.traffic()[1] > before
 
     def _smaller(self, batch: Batch, refusal: BatchRefused) -> list[Batch]:
         """Record whom the platform blames; what remains to be sent, the first part last."""
@@ -148,19 +157,19 @@ class Sender:
         rest = batch.without(frozenset(blamed))
         return [rest] if rest.rows else []
 
-    def _record(self, batch: Batch, answer: Answer, *, only: bool = False) -> None:
+    def _record(self, batch: Batch, answer: Answer, *, repeated: bool = False, only: bool = False) -> None:
         """Store an answer; with ``only`` nothing is known of those whom it does not mention."""
         if answer.job is not None:
             self._desk.open_job(batch.id, answer.job)
-        entries = answered(self._desk.session, batch, answer)
+        entries = answered(self._desk, batch, answer, repeated=repeated)
         if only or answer.job is not None:
             entries = [entry for entry in entries if entry.user_id in answer.rejected]
         self._desk.record(entries)
 
 
-def answered(session: Session, batch: Batch, answer: Answer) -> list[Entry]:
+def answered(desk: Desk, batch: Batch, answer: Answer, *, repeated: bool) -> list[Entry]:
     """What the platform's answer makes of the users of a batch."""
-    now = session.clock()
+    now, settled_at = desk.session.clock(), desk.settled_at()
     removing = batch.action == "remove"
     return [
         outcome_of(
@@ -170,6 +179,7 @@ def answered(session: Session, batch: Batch, answer: Answer) -> list[Entry]:
             attempts=attempts_before(row, batch.action),
             present_if_refused=int(removing or may_be_present(row)),
             platform_id=row.platform_id,
+            settled_at=settled_at if repeated or sent_before(row, batch.action) else NEVER,
             now=now,
         )
         for row in batch.rows
@@ -184,9 +194,13 @@ def outcome_of(
     attempts: int,
     present_if_refused: int,
     platform_id: str,
+    settled_at: str,
     now: datetime,
 ) -> Entry:
-    """The row of one user after an answer; ``attempts`` of the same action were refused before."""
+    """The row of one user after an answer; ``attempts`` of the same action were refused before.
+
+    ``settled_at`` is when the opposite may be sent, because nothing that was lost can take effect any more.
+    """
     name = answer.platform_ids.get(user_id, platform_id)
     refusal = answer.rejected.get(user_id)
     if refusal is not None:
@@ -197,5 +211,5 @@ def outcome_of(
         unread = refused(user_id, action, UNREADABLE, attempts=attempts, present=1, platform_id=name, now=now)
         return unread._replace(change="unknown")
     if action == "add":
-        return Entry(user_id, "delivered", "add", 1, name, change="added")
-    return Entry(user_id, "removed", "remove", 0, name, change="removed")
+        return Entry(user_id, "delivered", "add", 1, name, retry_at=settled_at, change="added")
+    return Entry(user_id, "removed", "remove", 0, name, retry_at=settled_at, change="removed")

@@ -37,7 +37,7 @@ _COLUMNS = (
     "version",
 )
 
-_USERS_OF_A_BATCH = """SELECT user_id, platform_id, present, attempts
+_USERS_OF_A_BATCH = """SELECT user_id, platform_id, present, attempts, toString(retry_at)
 FROM activation_state FINAL
 WHERE connector_id = {connector_id:UInt64} AND state = 'adding' AND batch_id = {batch_id:String}
 ORDER BY user_id"""
@@ -54,7 +54,8 @@ FROM ({users})"""
 class Entry(NamedTuple):
     """A user's row.
 
-    ``present`` is 1 when the platform may hold the user because we added them. ``retry_at`` is SQL text.
+    ``present`` is 1 when the platform may hold the user because we added them. ``retry_at`` is SQL text: of a
+    refused user when the next try comes, of another one from when on the opposite may be sent.
     """
 
     user_id: str
@@ -133,8 +134,8 @@ class StateTable:
         """Whom an add of this batch is still under way for, by user id."""
         rows = self._session.rows(_USERS_OF_A_BATCH, {"batch_id": batch_id})
         return [
-            Entry(user_id, "adding", "add", present, platform_id, attempts, batch_id=batch_id)
-            for user_id, platform_id, present, attempts in rows
+            Entry(user_id, "adding", "add", present, platform_id, attempts, settled_at, batch_id=batch_id)
+            for user_id, platform_id, present, attempts, settled_at in rows
         ]
 
     def version(self) -> int:

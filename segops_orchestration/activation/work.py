@@ -215,7 +215,8 @@ class SyncWork:
                     self._require_active()
                     rows = self._complete(desk, action, page, self._users(plan, desk.platform, action, page))
                     batches = list(cutter.cut(action, rows, size))
-                    desk.table.write(entry for batch in batches for entry in batch.intents())
+                    settled_at = desk.settled_at()
+                    desk.table.write(entry for batch in batches for entry in batch.intents(settled_at))
                     going_on = [sender.send(batch) for batch in batches]
                     if not all(going_on):
                         return
@@ -275,7 +276,10 @@ class SyncWork:
         def open_job(batch_id: str, job: str) -> None:
             self._catalog.connectors.open_job(self.record.id, batch_id, job, lease=self.held.lease)
 
-        return Desk(self.session, self.table, platform, self._tally, self.held.check, open_job)
+        settle = platform.settle_seconds if self._patience.settle is None else self._patience.settle
+        return Desk(
+            self.session, self.table, platform, self._tally, self.held.check, open_job, timedelta(seconds=settle)
+        )
 
     def _finish_job(self, job_id: int, status: EndedJob) -> None:
         self._catalog.connectors.finish_job(job_id, status, lease=self.held.lease)

@@ -108,6 +108,19 @@ def test_an_addition_waits_while_a_lost_removal_may_still_take_effect(shop: Shop
     assert shop.people() == users(5)
 
 
+def test_a_repetition_that_succeeded_does_not_let_the_opposite_overtake_what_was_lost(shop: Shop) -> None:
+    shop.want(users(5))
+    shop.sandbox.misbehave("late")
+    shop.sync()
+    assert shop.sync().added == 5
+    shop.want([])
+    assert shop.sync().backlog.settling == 5
+    shop.sandbox.catch_up()
+    shop.pass_time(seconds=61)
+    assert shop.sync().removed == 5
+    assert shop.people() == set()
+
+
 def test_a_request_that_certainly_had_no_effect_is_as_if_never_sent(shop: Shop) -> None:
     shop.want(users(5))
     shop.sandbox.misbehave("429", wait=0)

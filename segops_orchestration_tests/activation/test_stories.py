@@ -22,7 +22,19 @@ STORIES = int(os.environ.get("SEGOPS_STORIES", "6"))
 NewStory = Callable[[int, int, int | None], Story]
 
 _STEPS = st.sampled_from(
-    ["members_change", "members_change", "time_passes", "fault", "behave", "sync", "sync", "crash", "crash", "requeue"]
+    [
+        "members_change",
+        "members_change",
+        "time_passes",
+        "fault",
+        "behave",
+        "sync",
+        "sync",
+        "crash",
+        "crash",
+        "late_request",
+        "requeue",
+    ]
 )
 _TALES = {
     "steps": st.lists(_STEPS, min_size=6, max_size=14),

@@ -46,6 +46,8 @@ class Story:
 
     def time_passes(self) -> None:
         self.shop.sandbox.catch_up()
+        # What takes effect late was sent when something else was wanted.
+        self.seen = len(self.shop.sandbox.changes)
         minutes = self.random.choice([2, 11, 61, 1500])
         self.shop.pass_time(minutes=minutes)
         self.told.append(f"{minutes} minutes pass")
@@ -57,6 +59,14 @@ class Story:
             kind, times=self.random.choice([1, 2, None]), skip=self.random.randint(0, 2), users=bad, **options
         )
         self.told.append(f"fault {kind} {options} {bad}")
+
+    def late_request(self) -> None:
+        """A request that takes effect after its opposite could have been sent."""
+        self.shop.sandbox.misbehave("late", skip=self.random.randint(0, 1))
+        self.told.append("the next request or the one after it is late")
+        for _ in range(2):
+            self.members_change()
+            self.sync()
 
     def behave(self) -> None:
         self.shop.sandbox.behave()
@@ -96,7 +106,7 @@ class Story:
         """With the platform well again and some time, everything is as it should be."""
         self.behave()
         for _ in range(6):
-            self.time_passes_and_is_looked_over()
+            self.time_passes()
             self.requeue()
             self.sync()
             if self.shop.people() == self.shop.wanted() and not self.shop.backlog().pending:
@@ -104,11 +114,6 @@ class Story:
         assert self.shop.people() == self.shop.wanted(), self.tale()
         assert self.shop.backlog().pending == 0, self.tale()
         assert self.shop.sandbox.violations == [], self.tale()
-
-    def time_passes_and_is_looked_over(self) -> None:
-        """What takes effect late was sent when something else was wanted."""
-        self.time_passes()
-        self.seen = len(self.shop.sandbox.changes)
 
     def tale(self) -> str:
         return "\n".join([*self.told, f"there: {sorted(self.shop.people())}", f"states: {self.shop.states()}"])
