@@ -15,7 +15,10 @@ from uuid import uuid4
 import psutil
 import pytest
 
+from segops_orchestration.activation.sandbox.braze import BrazeSandbox
+from segops_orchestration.activation.sandbox.server import SandboxServer
 from segops_orchestration.catalog.catalog import Catalog
+from segops_orchestration.catalog.connector_records import ConnectorSpec
 from segops_orchestration.settings import Settings
 from segops_orchestration.warehouse.client import Warehouse
 from segops_orchestration_tests.compute.tenant import StoryTenant
@@ -51,6 +54,8 @@ class Installation:
     settings: Settings
     catalog: Catalog
     warehouse: Warehouse
+    braze: BrazeSandbox
+    braze_url: str
 
     def tenant(self, slug: str) -> StoryTenant:
         return StoryTenant(self.catalog, self.warehouse, slug)
@@ -73,6 +78,11 @@ class Installation:
                 found[path.stem] = {row["user_id"] for row in csv.DictReader(file)}
         return found
 
+    def connect(self, slug: str, segment: str) -> None:
+        """Have the members of a segment sent to the stand-in."""
+        spec = ConnectorSpec(f"{segment}-braze", segment, "braze", self.braze.connector_config(self.braze_url))
+        self.catalog.connectors.create(slug, spec, dict(self.braze.secrets))
+
     def runs(self) -> list[dict[str, Any]]:
         """All runs that no schedule asked for, newest first."""
         data = self.server.graphql(
@@ -91,11 +101,12 @@ class Installation:
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     directory = tmp_path_factory.mktemp("elsewhere")
     home = directory / "home"
-    with dev_server(home, directory) as server:
+    braze = BrazeSandbox(speed=60)
+    with SandboxServer(braze) as platform, dev_server(home, directory, SEGOPS_ALLOW_PRIVATE_TARGETS="1") as server:
         settings = Settings.from_env({"SEGOPS_HOME": str(home)})
         with Catalog.open(settings) as catalog:
             warehouse = Warehouse.connect(settings)
-            yield Installation(server, settings, catalog, warehouse)
+            yield Installation(server, settings, catalog, warehouse, braze, platform.url)
             warehouse.close()
 
 
@@ -159,6 +170,44 @@ def materialized(server: DevServer, asset: str) -> Mapping[str, int]:
     return found
 
 
+def members_sent(installation: Installation) -> None:
+    """From a connector to its platform: filled, changed by a computation, and gone on with after a fault."""
+    tenant, braze = installation.tenant("acme"), installation.braze
+
+    def is_sent() -> bool:
+        return installation.is_computed("acme") and braze.members() == tenant.members("viewers")
+
+    # What was there before the connector is sent by a run of its own, within seconds.
+    before = [run["runId"] for run in installation.runs()]
+    installation.connect("acme", "viewers")
+    wait_until(is_sent, 60, "the members are in the platform")
+    [delivery] = [run for run in installation.runs() if run["runId"] not in before]
+    assert delivery["tags"]["segops/mode"] == "deliver"
+    assert delivery["tags"]["segops/tenant"] == "acme"
+    wait_until(installation.is_idle, 30, "the run that delivers finished")
+
+    # What a computation changes is sent by its own run.
+    before = [run["runId"] for run in installation.runs()]
+    now = datetime.now(UTC).replace(microsecond=0)
+    tenant.ingest([Event(uuid4(), "sent at once", VIEW, now, now, "{}")])
+    wait_until(lambda: "sent at once" in braze.members() and is_sent(), 60, "the new member is in the platform")
+    wait_until(installation.is_idle, 30, "the run that computes finished")
+    assert [run["tags"]["segops/mode"] for run in installation.runs() if run["runId"] not in before] == ["delta"]
+
+    # A platform that refuses for a moment gets it later, and the memberships do not wait for it.
+    braze.misbehave("key_revoked")
+    tenant.ingest([Event(uuid4(), "sent later", VIEW, now, now, "{}")])
+    wait_until(lambda: "sent later" in tenant.members("viewers"), 60, "the new member is counted")
+    wait_until(installation.is_idle, 30, "the run that computes finished")
+    connectors = installation.catalog.connectors
+    assert connectors.get("acme", "viewers-braze").status == "error"
+    braze.behave()
+    connectors.resume("acme", "viewers-braze")
+    wait_until(is_sent, 60, "the new member is in the platform")
+    wait_until(installation.is_idle, 30, "the run that delivers finished")
+    assert braze.violation_count == 0
+
+
 def test_from_events_to_exports_and_backfills(installation: Installation) -> None:
     server, catalog = installation.server, installation.catalog
     events = {slug: history(slug) for slug in TENANTS}
@@ -214,9 +263,11 @@ def test_from_events_to_exports_and_backfills(installation: Installation) -> Non
         f"{slug}/{name}": len(users) for slug in TENANTS for name, users in expected(events[slug]).items()
     }
 
+    assert {run["status"] for run in installation.runs()} == {"SUCCESS"}
+    members_sent(installation)
+
     # Then nothing: an idle system launches nothing more.
     runs = [run["runId"] for run in installation.runs()]
-    assert {run["status"] for run in installation.runs()} == {"SUCCESS"}
     time.sleep(12)
     assert [run["runId"] for run in installation.runs()] == runs
 
