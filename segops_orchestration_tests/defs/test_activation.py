@@ -9,6 +9,8 @@ import dagster as dg
 import pytest
 
 from segops_orchestration.activation import http, opening, work
+from segops_orchestration.activation.sandbox.server import SandboxServer
+from segops_orchestration.activation.sandbox.webhook import SECRET, WebhookSandbox
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.definitions import defs
 from segops_orchestration.defs import syncing
@@ -29,11 +31,11 @@ NOWHERE = "http://127.0.0.1:9"
 @pytest.fixture(autouse=True)
 def _hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGOPS_ALLOW_PRIVATE_TARGETS", "1")
-    monkeypatch.setattr(http, "PATIENCE_SECONDS", 0.5)
-    monkeypatch.setattr(http, "FIRST_PAUSE_SECONDS", 5.0)
+    monkeypatch.setattr(http, "PATIENCE_SECONDS", 5.0)
+    monkeypatch.setattr(http, "FIRST_PAUSE_SECONDS", 30.0)
     monkeypatch.setattr(dg.RetryPolicy, "calculate_delay", lambda policy, attempt: 0.01)
     monkeypatch.setattr(syncing, "WAIT_SECONDS", 0.0)
-    monkeypatch.setattr(syncing, "QUICK_CALL_SECONDS", 0.5)
+    monkeypatch.setattr(syncing, "QUICK_CALL_SECONDS", 5.0)
 
 
 @pytest.fixture
@@ -240,6 +242,34 @@ def test_an_error_of_our_own_keeps_nobody_waiting_and_tells_no_secret(
     assert "a-broken-one: KeyError, an error of segops itself" in words
     said = "".join(str(record) for record in orchestration.instance.all_logs(result.run_id))
     assert secret not in said
+
+
+def test_a_computation_tells_the_tenants_endpoints_of_it(orchestration: Orchestration, shop: Connected) -> None:
+    with SandboxServer(WebhookSandbox()) as receiver:
+        assert isinstance(receiver.sandbox, WebhookSandbox)
+        shop.tenant.catalog.webhooks.create(shop.slug, f"{receiver.url}/hook", SECRET)
+        happened(shop.tenant, "dot")
+
+        delta(orchestration, shop)
+
+        assert [notice["member_count"] for notice in receiver.sandbox.notices] == [4]
+    metadata = orchestration.reported("webhook_sync")[-1][1]
+    assert (metadata["notices_written"], metadata["notices_delivered"]) == (1, 1)
+
+
+def test_an_endpoint_that_does_not_answer_keeps_only_one_computation_waiting(
+    orchestration: Orchestration, shop: Connected
+) -> None:
+    shop.tenant.catalog.webhooks.create(shop.slug, f"{NOWHERE}/hook", SECRET)
+    happened(shop.tenant, "dot")
+    delta(orchestration, shop)
+    happened(shop.tenant, "eve")
+
+    delta(orchestration, shop)
+
+    first, second = (metadata for _, metadata in orchestration.reported("webhook_sync"))
+    assert (first["notices_written"], first["notices_failed"]) == (1, 1)
+    assert (second["notices_written"], "notices_failed" in second) == (1, False)
 
 
 def test_each_tenant_of_a_backfill_is_synced_to_its_own_audience(
