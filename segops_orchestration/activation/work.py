@@ -11,7 +11,7 @@ from segops_orchestration.activation.batches import Cutter, attempts_before, may
 from segops_orchestration.activation.breaker import last_success, likely_cause, sample_of, trips
 from segops_orchestration.activation.difference import Acknowledged, Backlog, Wanted, acknowledged, backlogs
 from segops_orchestration.activation.jobs import follow_jobs, follow_until
-from segops_orchestration.activation.lease import LEASE_SECONDS, HeldConnector
+from segops_orchestration.activation.lease import HeldConnector
 from segops_orchestration.activation.log import end_sync
 from segops_orchestration.activation.opening import open_platform
 from segops_orchestration.activation.planned import Plan, PlanCounts, Planned, drop_leftovers, drop_plan
@@ -24,6 +24,7 @@ from segops_orchestration.activation.state import StateTable
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.connector_leases import ConnectorLeaseLost
 from segops_orchestration.catalog.connector_records import Connector, ConnectorJob, Hold, Sync, SyncCounts
+from segops_orchestration.catalog.holding import LEASE_SECONDS
 from segops_orchestration.catalog.holds import NewHold
 from segops_orchestration.catalog.syncs import EndedJob, EndedSync
 from segops_orchestration.errors import SegOpsError

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from segops_orchestration.catalog.catalog import Catalog
+from segops_orchestration.catalog.holding import LEASE_SECONDS
 from segops_orchestration.catalog.records import CommittedCounts, Computation, Mode, StagedCounts
 from segops_orchestration.catalog.tables import to_milliseconds
 from segops_orchestration.compute.apply import apply_changes
 from segops_orchestration.compute.buckets import count_users, first_buckets
 from segops_orchestration.compute.candidates import Candidates
 from segops_orchestration.compute.changes import count_changes, count_members, stage_deltas, stage_full
-from segops_orchestration.compute.lease import LEASE_SECONDS, HeldLease
+from segops_orchestration.compute.lease import HeldLease
 from segops_orchestration.compute.lookup import update_lookup
 from segops_orchestration.compute.plan import PlannedWork, Resolver, Watermark, plan_work
 from segops_orchestration.compute.recovery import recover
