@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from segops_orchestration.catalog import connectors, syncs
@@ -95,24 +95,23 @@ def _changes(session: Session, ids: Sequence[int] | None) -> dict[int, _Changes]
         .limit(1)
         .scalar_subquery()
     )
+    those = select(ConnectorRow.id, ConnectorRow.segment_id, func.coalesce(sent, 0).label("sent"))
+    those = those.where(ConnectorRow.status.in_(_LOOKED_AT))
+    if ids is not None:
+        those = those.where(ConnectorRow.id.in_(ids))
+    # Worked out once a connector, so that it bounds the range of an index; merged into the join, once a computation.
+    seen = those.cte("seen").prefix_with("MATERIALIZED")
     query = (
         select(
-            ConnectorRow.id,
+            seen.c.id,
             func.min(part.committed_at),
             func.max(part.computation_id),
             func.sum(func.coalesce(part.entered, 0) + func.coalesce(part.exited, 0)),
         )
-        .join(part, part.segment_id == ConnectorRow.segment_id)
-        .where(
-            ConnectorRow.status.in_(_LOOKED_AT),
-            part.status == "committed",
-            part.computation_id > func.coalesce(sent, 0),
-            or_(part.entered > 0, part.exited > 0),
-        )
-        .group_by(ConnectorRow.id)
+        .join(part, and_(part.segment_id == seen.c.segment_id, part.computation_id > seen.c.sent))
+        .where(part.status == "committed", or_(part.entered > 0, part.exited > 0))
+        .group_by(seen.c.id)
     )
-    if ids is not None:
-        query = query.where(ConnectorRow.id.in_(ids))
     return {connector_id: _Changes(since, up_to, users) for connector_id, since, up_to, users in session.execute(query)}
 
 

@@ -45,6 +45,10 @@ class SyncConfig(dg.Config):
             "last sync failed. So it is in the runs that compute, lest the next computation wait for a platform."
         ),
     )
+    only_changed: bool = Field(
+        default=False,
+        description="Leave connectors alone of which nothing is known that they should send.",
+    )
     connectors: list[str] | None = Field(
         default=None, description="Slugs of the connectors to sync; all of the platform's if left out."
     )
@@ -78,6 +82,7 @@ def sync_asset(platform: str) -> dg.AssetsDefinition:
             segops,
             platform,
             only_quick=config.only_quick,
+            only_changed=config.only_changed,
             connectors=config.connectors,
             run_id=context.run.run_id,
             log=context.log,

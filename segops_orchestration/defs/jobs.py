@@ -64,7 +64,7 @@ def recompute_request(
         ops={
             "segment_memberships": MembershipsConfig(mode=mode),
             "segment_exports": ExportsConfig(only_changed=mode is ComputeMode.delta),
-            **{name: SyncConfig(only_quick=True) for name in SYNC_NAMES},
+            **{name: SyncConfig(only_quick=True, only_changed=mode is ComputeMode.delta) for name in SYNC_NAMES},
         }
     )
     return dg.RunRequest(

@@ -57,6 +57,7 @@ class Syncing:
         platform: str,
         *,
         only_quick: bool,
+        only_changed: bool,
         connectors: Sequence[str] | None,
         run_id: str,
         log: logging.Logger,
@@ -64,6 +65,7 @@ class Syncing:
         self._segops = segops
         self._platform = platform
         self._only_quick = only_quick
+        self._only_changed = only_changed
         self._connectors = connectors
         self._run_id = run_id
         self._log = log
@@ -140,15 +142,13 @@ class Syncing:
             return connector.status, connector.status_reason
         if connector.segment_status == "archived" and connector.when_archived == "leave":
             return "left", "its segment is archived and the audience stays as it is"
+        if self._only_changed and _is_delivered(delivery):
+            return "unchanged", ""
         return self._not_quick(delivery) if self._only_quick else ("", "")
 
     def _not_quick(self, delivery: Delivery) -> tuple[str, str]:
-        """Why it is left to the job ``deliver``; or that there is nothing to do."""
+        """Why it is left to the job ``deliver``."""
         last = delivery.last
-        left = undelivered(delivery, datetime.now(UTC))
-        # Refused users are tried again once they have said something about themselves, which only a sync can see.
-        if left is None and (last is None or not last.counts.refused):
-            return "unchanged", ""
         if delivery.holder is not None:
             return "left", f"it is being synced by {delivery.holder}"
         if last is not None and last.unfinished:
@@ -156,6 +156,12 @@ class Syncing:
         if delivery.changes > QUICK_USERS:
             return "left", f"about {delivery.changes:,} users changed; the job deliver sends them"
         return "", ""
+
+
+def _is_delivered(delivery: Delivery) -> bool:
+    # Refused users are tried again once they have said something about themselves, which only a sync can see.
+    refused = delivery.last is not None and delivery.last.counts.refused > 0
+    return not refused and undelivered(delivery, datetime.now(UTC)) is None
 
 
 def _held(result: SyncResult) -> str:
