@@ -119,6 +119,14 @@ def test_a_computation_that_changed_nothing_makes_no_line_in_the_sync_log(
     assert "unchanged" in orchestration.reported("braze_sync")[-1][1]["by_connector"]
 
 
+def test_the_nightly_run_looks_at_every_connector(orchestration: Orchestration, shop: Connected) -> None:
+    delta(orchestration, shop)
+
+    orchestration.run(recompute_request(shop.slug, ComputeMode.full))
+
+    assert [one.counts.added for one in shop.syncs()] == [0, 3]
+
+
 def test_a_platform_that_fails_fails_only_its_own_step(orchestration: Orchestration, shop: Connected) -> None:
     shop.connect("to-nowhere", url=NOWHERE)
     happened(shop.tenant, "dot")
