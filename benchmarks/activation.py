@@ -131,6 +131,7 @@ def steady(case: Case, seconds: float) -> Iterator[Figure]:
 def connect(case: Case, server: dict[str, Any]) -> Platform:
     """The platform, with buckets of its own, so that one case does not wait for another."""
     given = {field.name: field.default for field in PLATFORMS[case.platform].fields if not field.secret}
+    buckets = LocalBuckets()
     return make_platform(
         Connection(
             tenant="bench",
@@ -142,7 +143,7 @@ def connect(case: Case, server: dict[str, Any]) -> Platform:
             type=case.platform,
             config={**given, **server["config"], **dict(case.config)},
             secrets=server["secrets"],
-            limiter=limiters(LocalBuckets().reserve),
+            limiter=limiters(buckets.reserve, buckets.hold),
             allow_private_targets=True,
         )
     )

@@ -25,6 +25,8 @@ PATIENCE_SECONDS = 120.0
 # The first pause is up to this long, each further one up to twice the one before.
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
+# A platform that asks for more is asked again after this: such a figure is a mistake, milliseconds for seconds, say.
+LONGEST_WAIT_SECONDS = 3_600.0
 # An answer larger or slower than this is given up.
 MOST_ANSWER_BYTES = 64 << 20
 MOST_WORDS = 500
@@ -151,25 +153,25 @@ class PlatformHttp:
             if isinstance(outcome, Reply) and outcome.status not in _PASSING and outcome.status < 500:
                 return outcome
             may_have_applied |= _may_have_applied(outcome)
-            asked = wait_asked(outcome.headers, time.time()) if isinstance(outcome, Reply) else None
+            asked = wait_asked(outcome.status, outcome.headers, time.time()) if isinstance(outcome, Reply) else 0.0
             tries += 1
-            pause = _pause(tries) if asked is None else asked + random.uniform(0, 0.1 * asked)
-            if asked is not None and limiter is not None:
+            # No wait, or one that is over already, is no leave to come back at once.
+            pause = max(_pause(tries), asked + random.uniform(0, 0.1 * asked))
+            if asked and limiter is not None:
                 limiter.hold_off(asked)
             if time.monotonic() + pause > give_up_at:
-                raise PlatformUnavailable(
-                    self._no_success(method, path, outcome, tries), asked, may_have_applied=may_have_applied
-                ) from None
+                words = self._no_success(method, path, outcome, tries, asked)
+                raise PlatformUnavailable(words, may_have_applied=may_have_applied) from None
             time.sleep(pause)
 
     def refusal(self, method: str, path: str, reply: Reply) -> PlatformRefused | BatchRefused:
         """The error that stands for an answer that is no success, in the platform's own words."""
         said = self.mask(self._words(reply))[:MOST_WORDS]
-        where = f"{self.platform} answered {method} {path} with {reply.status}"
+        where = f"{self.platform} answered {method} {_shown(path)} with {reply.status}"
         if reply.status in _BATCH_REFUSED:
             return BatchRefused(f"{where}: {said}")
         if 300 <= reply.status < 400:
-            target = self.mask(reply.headers.get("Location", "nowhere"))
+            target = self.mask(_shown(reply.headers.get("Location", "nowhere")))
             said = f"a redirect to {target}, which is not followed; is the address {self.base_url} right?"
         return PlatformRefused(f"{where}: {said}", reply.status)
 
@@ -193,7 +195,6 @@ class PlatformHttp:
         if left:
             raise PlatformUnavailable(
                 f"{self.platform} asked for a pause, or its rate is used up: {left:.0f} s are left of it",
-                left,
                 may_have_applied=may_have_applied,
             )
 
@@ -241,13 +242,18 @@ class PlatformHttp:
                 raise requests.exceptions.ChunkedEncodingError(f"the answer did not end after {size:,} bytes")
         return b"".join(parts)
 
-    def _no_success(self, method: str, path: str, outcome: Reply | requests.RequestException, tries: int) -> str:
+    def _no_success(
+        self, method: str, path: str, outcome: Reply | requests.RequestException, tries: int, asked: float
+    ) -> str:
         if isinstance(outcome, Reply):
             said = f"{outcome.status} {self._words(outcome)}".strip()
         else:
             said = f"no answer ({_cause(outcome)})"
         times = "once" if tries == 1 else f"{tries} times"
-        return self.mask(f"{self.platform} is unavailable: {method} {path}, tried {times}: {said[:MOST_WORDS]}")
+        # Masked before it is cut: half a secret would not be found.
+        words = self.mask(said)[:MOST_WORDS]
+        wait = f"; it asks to be left alone for {asked:.0f} s" if asked else ""
+        return f"{self.platform} is unavailable: {method} {_shown(path)}, tried {times}: {words}{wait}"
 
 
 def encode(document: Any) -> bytes:
@@ -255,22 +261,37 @@ def encode(document: Any) -> bytes:
     return _ENCODER.encode(document).encode("utf-8", "surrogatepass")
 
 
-def wait_asked(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that an answer asks to be left alone: Retry-After (seconds or a date), else X-RateLimit-Reset."""
+def wait_asked(status: int, headers: Mapping[str, str], now: float) -> float:
+    """Seconds that an answer asks to be left alone, at most LONGEST_WAIT_SECONDS; 0 when it does not.
+
+    That is Retry-After (seconds or a date), else X-RateLimit-Reset of an answer that says that the rate is used up: it
+    stands in every answer of some platforms.
+    """
+    return max(0.0, min(_asked(status, headers, now), LONGEST_WAIT_SECONDS))
+
+
+def _asked(status: int, headers: Mapping[str, str], now: float) -> float:
     after = headers.get("Retry-After", "").strip()
     if after:
         seconds = _number(after)
         if seconds is not None:
-            return max(0.0, seconds)
+            return seconds
         try:
-            return max(0.0, parsedate_to_datetime(after).timestamp() - now)
-        except ValueError:
+            return parsedate_to_datetime(after).timestamp() - now
+        except (ValueError, OverflowError):
             pass  # Neither form: as if it was not there.
     reset = _number(headers.get("X-RateLimit-Reset", "").strip())
-    if reset is None:
-        return None
+    used_up = status == 429 or _number(headers.get("X-RateLimit-Remaining", "").strip()) == 0
+    if reset is None or not used_up:
+        return 0.0
     # An epoch; some answer the seconds that are left.
-    return max(0.0, reset - now) if reset > _EPOCH_FLOOR else max(0.0, reset)
+    return reset - now if reset > _EPOCH_FLOOR else reset
+
+
+def _shown(address: str) -> str:
+    """What a message says of an address: what follows the ``?`` may be a secret."""
+    path, mark, _ = address.partition("?")
+    return f"{path}?..." if mark else path
 
 
 def _number(text: str) -> float | None:

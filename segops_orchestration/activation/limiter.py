@@ -23,6 +23,8 @@ _SECONDS_TAKEN = 1.0
 # (bucket, permits a second, permits) -> seconds until the first of these permits may be used; the others follow it at
 # an even pace. A bucket that nobody asked for a while owes nobody anything: there is no burst.
 Reserve = Callable[[str, float, int], float]
+# (bucket, seconds): no permit of it is free before so long from now.
+Hold = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,12 @@ class LocalBuckets:
             self._next_free[key] = first + permits / per_second
             return first - now
 
+    def hold(self, key: str, seconds: float) -> None:
+        """No permit is free before so long from now; a longer hold stays."""
+        with self._lock:
+            until = self._clock() + seconds
+            self._next_free[key] = max(until, self._next_free.get(key, until))
+
 
 class PacedLimiter:
     """Several rates at once, each with its own bucket; for any number of threads."""
@@ -72,6 +80,7 @@ class PacedLimiter:
         key: str,
         rates: Sequence[Rate],
         reserve: Reserve,
+        hold: Hold,
         *,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -80,7 +89,7 @@ class PacedLimiter:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._held_until = -math.inf
-        paces = [_Pace(f"{key}/{rate.seconds:g}s", rate, reserve, clock) for rate in rates]
+        paces = [_Pace(f"{key}/{rate.seconds:g}s", rate, reserve, hold, clock) for rate in rates]
         self._paces = [pace for pace in paces if not any(other.implies(pace) for other in paces if other is not pace)]
 
     def wait(self, most: float = math.inf) -> float:
@@ -96,23 +105,23 @@ class PacedLimiter:
     def hold_off(self, seconds: float) -> None:
         """Let nobody through for so long, in this process and by the buckets in all; a longer hold stays."""
         with self._lock:
-            now = self._clock()
-            longer = now + seconds - max(now, self._held_until)
-            if longer > 0:
-                self._held_until = now + seconds
+            until = self._clock() + seconds
+            if until > self._held_until:
+                self._held_until = until
                 for pace in self._paces:
-                    pace.skip(longer)
+                    pace.hold(seconds)
 
 
 class _Pace:
     """One bucket's permits that this process has taken and not yet spent."""
 
-    def __init__(self, key: str, rate: Rate, reserve: Reserve, clock: Callable[[], float]) -> None:
+    def __init__(self, key: str, rate: Rate, reserve: Reserve, hold: Hold, clock: Callable[[], float]) -> None:
         self._key = key
         self._rate = rate
         self._per_second = rate.requests * SHARE_USED / rate.seconds
         self._taken_at_once = max(1, int(min(rate.requests * _SHARE_TAKEN, self._per_second * _SECONDS_TAKEN)))
         self._reserve = reserve
+        self._hold = hold
         self._clock = clock
         self._left = 0
         self._due = -math.inf
@@ -134,12 +143,10 @@ class _Pace:
         self._due += 1 / self._per_second
         return due
 
-    def skip(self, seconds: float) -> None:
-        """Take the permits of so long a time, for nobody to use."""
+    def hold(self, seconds: float) -> None:
+        """Give up what was taken, and keep the bucket shut for so long."""
         self._left = 0
-        permits = int(seconds * self._per_second)
-        if permits:
-            self._reserve(self._key, self._per_second, permits)
+        self._hold(self._key, seconds)
 
 
 _LOCAL = LocalBuckets()
@@ -147,13 +154,13 @@ _LOCAL = LocalBuckets()
 
 def local_limiters(key: str, rates: Sequence[Rate]) -> Limiter:
     """A limiter over the buckets of this process."""
-    return PacedLimiter(key, rates, _LOCAL.reserve)
+    return PacedLimiter(key, rates, _LOCAL.reserve, _LOCAL.hold)
 
 
-def limiters(reserve: Reserve, speed: float = 1.0) -> LimiterFactory:
+def limiters(reserve: Reserve, hold: Hold, speed: float = 1.0) -> LimiterFactory:
     """Limiters over other buckets, such as the catalogue's; ``speed`` multiplies every rate, for a sandbox's scale."""
 
     def limiter(key: str, rates: Sequence[Rate]) -> Limiter:
-        return PacedLimiter(key, [Rate(rate.requests, rate.seconds / speed) for rate in rates], reserve)
+        return PacedLimiter(key, [Rate(rate.requests, rate.seconds / speed) for rate in rates], reserve, hold)
 
     return limiter

@@ -193,7 +193,7 @@ def _attempt(
         return Attempt(None, f"no answer: {error}")
     if 200 <= answer.status < 300:
         return Attempt(answer.status, "")
-    return Attempt(answer.status, _refusal(answer, secret), wait_asked(answer.headers, wall_clock()))
+    return Attempt(answer.status, _refusal(answer, secret), wait_asked(answer.status, answer.headers, wall_clock()))
 
 
 def _refusal(answer: Answer, secret: str) -> str:

@@ -54,7 +54,7 @@ def open_platform(
             type=connector.type,
             config={**defaults, **connector.config},
             secrets=catalog.connectors.secrets(connector),
-            limiter=limiters(catalog.connectors.reserve_permits),
+            limiter=limiters(catalog.connectors.reserve_permits, catalog.connectors.hold_permits),
             before_request=before_request or _nothing_to_check,
             allow_private_targets=private_targets_allowed(),
             patience_seconds=patience_seconds,

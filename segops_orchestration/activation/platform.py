@@ -33,13 +33,13 @@ class PlatformRefused(SegOpsError):
 class PlatformUnavailable(SegOpsError):
     """It does not answer for now: too many requests, server errors, no connection, after all retries of the call.
 
-    ``wait_seconds`` is how long it asked to be left alone, if it said so. ``may_have_applied``: one of the requests
-    may have been carried out although no answer came; after nothing but 429 and refused connections none was.
+    ``may_have_applied``: one of the requests may have been carried out although no answer came; after nothing but 429
+    and refused connections none was. How long it asked to be left alone, the account's bucket knows: until then every
+    call raises this without a request.
     """
 
-    def __init__(self, message: str, wait_seconds: float | None = None, *, may_have_applied: bool = True) -> None:
+    def __init__(self, message: str, *, may_have_applied: bool = True) -> None:
         super().__init__(message)
-        self.wait_seconds = wait_seconds
         self.may_have_applied = may_have_applied
 
 
@@ -209,5 +209,8 @@ class Platform(ABC):
         http = getattr(self, "http", None)
         return http.traffic() if http is not None else (0, 0)
 
-    def close(self) -> None:  # noqa: B027  # not every platform has one
-        """Close the HTTP session."""
+    def close(self) -> None:
+        """Close the HTTP session, if there is one."""
+        http = getattr(self, "http", None)
+        if http is not None:
+            http.close()

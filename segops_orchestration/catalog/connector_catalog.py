@@ -275,6 +275,11 @@ class ConnectorCatalog:
         with self._transactions.write() as (session, _):
             return rates.reserve(session, key, per_second, permits, lambda: self._transactions.now(session))
 
+    def hold_permits(self, key: str, seconds: float) -> None:
+        """Let nobody take a permit of such a rate that is free earlier than so long from now; a longer hold stays."""
+        with self._transactions.write() as (session, _):
+            rates.hold(session, key, seconds, lambda: self._transactions.now(session))
+
     @contextmanager
     def _write(self, lease: ConnectorLease | None) -> Iterator[tuple[Session, datetime]]:
         with self._transactions.write() as (session, now):

@@ -247,6 +247,26 @@ def test_accounts_have_rates_of_their_own(catalog: Catalog) -> None:
     assert catalog.connectors.reserve_permits("braze", 1, 1) == 0
 
 
+def test_a_wait_that_a_platform_asks_for_holds_for_everybody_and_does_not_add_up(
+    catalog: Catalog, clock: Clock
+) -> None:
+    for _ in range(16):
+        catalog.connectors.hold_permits("klaviyo", 30)
+    catalog.connectors.hold_permits("klaviyo", 5)
+
+    assert catalog.connectors.reserve_permits("klaviyo", 4, 1) == 30
+    clock.move(40)
+    assert catalog.connectors.reserve_permits("klaviyo", 4, 1) == 0
+
+
+def test_no_figure_keeps_a_rate_shut_for_ever(catalog: Catalog, clock: Clock) -> None:
+    catalog.connectors.hold_permits("klaviyo", 1e14)
+    assert catalog.connectors.reserve_permits("klaviyo", 4, 1) == 7_200
+
+    clock.move(-1_000_000)
+    assert catalog.connectors.reserve_permits("klaviyo", 4, 1) == 0
+
+
 def test_processes_that_share_a_rate_never_get_one_permit_twice(catalog: Catalog, catalog_settings: Settings) -> None:
     last = max(float(wait) for wait in race(catalog_settings, "permits", processes=3))
 

@@ -30,6 +30,7 @@ def connection(
 ) -> Connection:
     """Of a connector that the catalogue would hold, its config completed as there."""
     given = {field.name: field.default for field in PLATFORMS[type_].fields if not field.secret}
+    buckets = LocalBuckets()
     return Connection(
         tenant="acme",
         connector_id=3,
@@ -40,7 +41,7 @@ def connection(
         type=type_,
         config={**given, **config},
         secrets=secrets,
-        limiter=limiters(LocalBuckets().reserve, speed),
+        limiter=limiters(buckets.reserve, buckets.hold, speed),
         before_request=before_request or (lambda: None),
         allow_private_targets=allow_private_targets,
     )

@@ -183,9 +183,8 @@ class TestMisbehaviour:
     def test_a_wait_beyond_the_patience_is_handed_on(self, group: tuple[Platform, BrazeSandbox]) -> None:
         platform, sandbox = group
         sandbox.misbehave("429", wait=40)
-        with pytest.raises(PlatformUnavailable, match="429 Rate limit exceeded") as error:
+        with pytest.raises(PlatformUnavailable, match=r"429 Rate limit exceeded.*left alone for (39|40) s"):
             platform.add(users("ann"), "b1")
-        assert error.value.wait_seconds == pytest.approx(40, abs=0.5)
 
     def test_a_revoked_key_is_refused(self, group: tuple[Platform, BrazeSandbox]) -> None:
         platform, sandbox = group

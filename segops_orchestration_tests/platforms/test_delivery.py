@@ -241,7 +241,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("segops_orchestration.activation.http.READ_SECONDS", 0.3)
     monkeypatch.setattr("segops_orchestration.activation.platforms.webhook.ANSWER_SECONDS", 0.3)
     monkeypatch.setattr(jobs, "_FIRST_PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr(opening, "limiters", lambda reserve: limiters(reserve, SPEED))
+    monkeypatch.setattr(opening, "limiters", lambda reserve, hold: limiters(reserve, hold, SPEED))
 
 
 @pytest.mark.parametrize(

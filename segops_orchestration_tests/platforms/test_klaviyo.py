@@ -272,9 +272,8 @@ class TestMisbehaviour:
 
     def test_a_wait_beyond_the_patience_is_handed_on(self, platform: Platform, sandbox: KlaviyoSandbox) -> None:
         sandbox.misbehave("429", wait=40)
-        with pytest.raises(PlatformUnavailable, match="The rate limit was reached") as error:
+        with pytest.raises(PlatformUnavailable, match=r"The rate limit was reached.*left alone for 40 s") as error:
             platform.add(users("ann"), "b1")
-        assert error.value.wait_seconds == 40
         assert not error.value.may_have_applied
 
     def test_a_revoked_key_is_refused_in_klaviyos_words(self, platform: Platform, sandbox: KlaviyoSandbox) -> None:

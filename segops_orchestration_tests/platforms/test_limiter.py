@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from segops_orchestration.activation.limiter import LocalBuckets, PacedLimiter, Rate, limiters
+from segops_orchestration.activation.limiter import LocalBuckets, PacedLimiter, Rate, limiters, local_limiters
 from segops_orchestration.activation.sandbox.sandbox import Window
 
 FAST_AND_SLOW = [Rate(10, 1), Rate(150, 60)]
@@ -30,9 +30,13 @@ def most_in_any_window(instants: list[float], rate: Rate) -> int:
     return max(sum(start <= at < start + rate.seconds for at in instants) for start in instants)
 
 
+def limiter_of(buckets: LocalBuckets, rates: list[Rate], clock: Clock) -> PacedLimiter:
+    return PacedLimiter("k", rates, buckets.reserve, buckets.hold, clock=clock, sleep=clock.sleep)
+
+
 def pace(clock: Clock, rates: list[Rate], count: int, *, work: float = 0.0) -> list[float]:
     """Instants of ``count`` requests, each followed by so much work."""
-    limiter = PacedLimiter("k", rates, LocalBuckets(clock).reserve, clock=clock, sleep=clock.sleep)
+    limiter = limiter_of(LocalBuckets(clock), rates, clock)
     instants = []
     for _ in range(count):
         limiter.wait()
@@ -60,7 +64,7 @@ def test_the_slowest_rate_is_used_to_nine_tenths(rates: list[Rate]) -> None:
 
 def test_a_permit_used_late_is_caught_up_with() -> None:
     clock = Clock()
-    limiter = PacedLimiter("k", [Rate(5_000, 60)], LocalBuckets(clock).reserve, clock=clock, sleep=clock.sleep)
+    limiter = limiter_of(LocalBuckets(clock), [Rate(5_000, 60)], clock)
     for number in range(4_000):
         limiter.wait()
         # Every hundredth request is held up, for less than the permits that were taken last.
@@ -70,7 +74,7 @@ def test_a_permit_used_late_is_caught_up_with() -> None:
 
 def test_permits_do_not_pile_up_while_nothing_is_sent() -> None:
     clock = Clock()
-    limiter = PacedLimiter("k", [Rate(5_000, 60)], LocalBuckets(clock).reserve, clock=clock, sleep=clock.sleep)
+    limiter = limiter_of(LocalBuckets(clock), [Rate(5_000, 60)], clock)
     limiter.wait()
     clock.sleep(3600)
     instants = []
@@ -83,7 +87,7 @@ def test_permits_do_not_pile_up_while_nothing_is_sent() -> None:
 def test_limiters_of_one_account_share_its_rate() -> None:
     clock = Clock()
     buckets = LocalBuckets(clock)
-    both = [PacedLimiter("k", FAST_AND_SLOW, buckets.reserve, clock=clock, sleep=clock.sleep) for _ in range(2)]
+    both = [limiter_of(buckets, FAST_AND_SLOW, clock) for _ in range(2)]
     instants = []
     for number in range(600):
         both[number % 2].wait()
@@ -100,7 +104,7 @@ def test_the_bucket_is_asked_for_several_permits_at_a_time() -> None:
         asked.append(permits)
         return buckets.reserve(key, per_second, permits)
 
-    limiter = PacedLimiter("k", [Rate(5_000, 60)], reserve, clock=clock, sleep=clock.sleep)
+    limiter = PacedLimiter("k", [Rate(5_000, 60)], reserve, buckets.hold, clock=clock, sleep=clock.sleep)
     for _ in range(790):
         limiter.wait()
     assert asked == [79] * 10
@@ -113,7 +117,7 @@ def test_a_rate_that_a_slower_one_implies_needs_no_bucket() -> None:
         asked.add(key)
         return 0.0
 
-    limiters(reserve)("k", FAST_AND_SLOW).wait()
+    limiters(reserve, LocalBuckets().hold)("k", FAST_AND_SLOW).wait()
     assert asked == {"k/60s"}
 
 
@@ -124,13 +128,13 @@ def test_a_rate_that_binds_for_a_moment_keeps_its_bucket() -> None:
         asked.add(key)
         return 0.0
 
-    limiters(reserve)("k", [Rate(10, 1), Rate(590, 60)]).wait()
+    limiters(reserve, LocalBuckets().hold)("k", [Rate(10, 1), Rate(590, 60)]).wait()
     assert asked == {"k/1s", "k/60s"}
 
 
 def test_holding_off_keeps_everybody_waiting() -> None:
     clock = Clock()
-    limiter = PacedLimiter("k", [Rate(10, 1)], LocalBuckets(clock).reserve, clock=clock, sleep=clock.sleep)
+    limiter = limiter_of(LocalBuckets(clock), [Rate(10, 1)], clock)
     limiter.wait()
     limiter.hold_off(30)
     limiter.hold_off(5)
@@ -141,7 +145,7 @@ def test_holding_off_keeps_everybody_waiting() -> None:
 def test_holding_off_holds_for_every_process() -> None:
     clock = Clock()
     buckets = LocalBuckets(clock)
-    here, there = (PacedLimiter("k", FAST_AND_SLOW, buckets.reserve, clock=clock, sleep=clock.sleep) for _ in range(2))
+    here, there = (limiter_of(buckets, FAST_AND_SLOW, clock) for _ in range(2))
     here.hold_off(30)
     there.wait()
     assert clock.now == pytest.approx(1030, abs=1.5)
@@ -150,16 +154,25 @@ def test_holding_off_holds_for_every_process() -> None:
 def test_holding_off_once_more_does_not_add_up() -> None:
     clock = Clock()
     buckets = LocalBuckets(clock)
-    here, there = (PacedLimiter("k", FAST_AND_SLOW, buckets.reserve, clock=clock, sleep=clock.sleep) for _ in range(2))
+    here, there = (limiter_of(buckets, FAST_AND_SLOW, clock) for _ in range(2))
     for _ in range(16):
         here.hold_off(30)
     there.wait()
     assert clock.now == pytest.approx(1030, abs=1.5)
 
 
+def test_a_wait_that_every_process_is_told_of_is_no_longer_for_it() -> None:
+    clock = Clock()
+    buckets = LocalBuckets(clock)
+    for _ in range(16):
+        limiter_of(buckets, FAST_AND_SLOW, clock).hold_off(30)
+    limiter_of(buckets, FAST_AND_SLOW, clock).wait()
+    assert clock.now == pytest.approx(1030, abs=1.5)
+
+
 def test_a_wait_that_is_too_long_is_told_at_once() -> None:
     clock = Clock()
-    limiter = PacedLimiter("k", [Rate(10, 1)], LocalBuckets(clock).reserve, clock=clock, sleep=clock.sleep)
+    limiter = limiter_of(LocalBuckets(clock), [Rate(10, 1)], clock)
     limiter.hold_off(30)
     assert limiter.wait(most=29) == pytest.approx(30, abs=0.2)
     assert clock.now == 1000
@@ -173,12 +186,12 @@ def test_speed_multiplies_every_rate() -> None:
         given.append(per_second)
         return 0.0
 
-    limiters(reserve, speed=60)("k", [Rate(150, 60)]).wait()
+    limiters(reserve, LocalBuckets().hold, speed=60)("k", [Rate(150, 60)]).wait()
     assert given == [pytest.approx(0.95 * 150)]
 
 
 def test_threads_share_a_limiter() -> None:
-    limiter = limiters(LocalBuckets().reserve)("k", [Rate(400, 1)])
+    limiter = local_limiters("threads that share it", [Rate(400, 1)])
     window = Window(Rate(400, 1), time.monotonic)
     above: list[float] = []
     lock = threading.Lock()

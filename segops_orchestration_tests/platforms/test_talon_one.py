@@ -125,9 +125,8 @@ class TestMisbehaviour:
 
     def test_429_without_end_leaves_everything_as_it_was(self, platform: Platform, sandbox: TalonOneSandbox) -> None:
         sandbox.misbehave("429", wait=30, times=None)
-        with pytest.raises(PlatformUnavailable) as error:
+        with pytest.raises(PlatformUnavailable, match="asks to be left alone for 30 s") as error:
             platform.add(users("ann"), "b1")
-        assert error.value.wait_seconds == 30
         assert not error.value.may_have_applied
         assert sandbox.members() == set()
 

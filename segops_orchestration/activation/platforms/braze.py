@@ -126,12 +126,6 @@ class Braze(Platform):
             findings.append(self._finding(method, path, reply))
         return findings
 
-    def traffic(self) -> tuple[int, int]:
-        return self.http.traffic()
-
-    def close(self) -> None:
-        self.http.close()
-
     def _send(self, users: Sequence[User], *, entering: bool) -> Answer:
         path, body = self._request([user.user_id for user in users], entering=entering)
         try:

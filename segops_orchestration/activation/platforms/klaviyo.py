@@ -193,12 +193,6 @@ class Klaviyo(Platform):
                 break
         return findings
 
-    def traffic(self) -> tuple[int, int]:
-        return self.http.traffic()
-
-    def close(self) -> None:
-        self.http.close()
-
     @property
     def _members_path(self) -> str:
         return f"/api/lists/{self._list}/relationships/profiles"

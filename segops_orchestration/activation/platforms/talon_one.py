@@ -134,12 +134,6 @@ class TalonOne(Platform):
             if not profiles or not page.get("hasMore", len(profiles) == PAGE):
                 return
 
-    def traffic(self) -> tuple[int, int]:
-        return self.http.traffic()
-
-    def close(self) -> None:
-        self.http.close()
-
     def _change(self, action: str, users: Sequence[User]) -> Answer:
         data = [
             {"action": action, "profileIntegrationId": user.user_id, "audienceId": self._audience} for user in users

@@ -116,12 +116,6 @@ class Webhook(Platform):
             return [Finding("address", True), Finding("answer", True)]
         return [Finding("address", True), Finding("answer", False, str(self._refusal(reply)))]
 
-    def traffic(self) -> tuple[int, int]:
-        return self.http.traffic()
-
-    def close(self) -> None:
-        self.http.close()
-
     def _send(self, kind: str, users: Sequence[dict[str, str]], batch_id: str) -> Answer:
         reply = self._post(kind, users, batch_id)
         named = self._rejected(reply, {user["user_id"] for user in users})
