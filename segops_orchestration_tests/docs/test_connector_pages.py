@@ -37,7 +37,7 @@ def verify(monkeypatch: pytest.MonkeyPatch) -> Verify:
     return found
 
 
-@pytest.mark.parametrize("secret", [new_secret(), "correct horse battery staple"])
+@pytest.mark.parametrize("secret", [new_secret(), "correct horse battery staple"], ids=["made here", "own words"])
 def test_the_code_on_the_page_verifies_what_is_sent(verify: Verify, secret: str) -> None:
     headers = signed_headers(secret, "m-1", NOW, BODY)
 
