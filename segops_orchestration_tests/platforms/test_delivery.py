@@ -79,6 +79,7 @@ class Tenant:
     """What the shops of this module share: making a catalogue and a database takes longer than most tests."""
 
     catalog: Catalog
+    database_url: str
     warehouse: Warehouse
     name: str
     clock: StoryClock
@@ -88,13 +89,13 @@ class Tenant:
 @pytest.fixture(scope="module")
 def tenant(settings: Settings, warehouse: Warehouse, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tenant]:
     """Its database is dropped in the end."""
-    path = tmp_path_factory.mktemp("catalog") / "catalog.db"
+    url = f"sqlite:///{tmp_path_factory.mktemp('catalog')}/catalog.db"
     clock = StoryClock()
-    with Catalog.open(replace(settings, database_url=f"sqlite:///{path}"), clock=clock.now) as catalog:
+    with Catalog.open(replace(settings, database_url=url), clock=clock.now) as catalog:
         name = f"t_{secrets.token_hex(6)}"
         catalog.create_tenant(name)
         warehouse.tenant(name).migrate()
-        yield Tenant(catalog, warehouse, name, clock, count(1))
+        yield Tenant(catalog, url, warehouse, name, clock, count(1))
         warehouse.tenant(name).drop()
 
 

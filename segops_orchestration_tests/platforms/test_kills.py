@@ -12,7 +12,6 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,8 +24,9 @@ from segops_orchestration.activation.sandbox.webhook import WebhookSandbox
 from segops_orchestration.settings import Settings
 from segops_orchestration_tests.activation.roster.killing import Killer, Order
 from segops_orchestration_tests.activation.roster.shop import users
-from segops_orchestration_tests.platforms.test_delivery import NewShop, PlatformShop
+from segops_orchestration_tests.platforms.test_delivery import NewShop, PlatformShop, Tenant
 from segops_orchestration_tests.platforms.test_delivery import open_shop as open_shop
+from segops_orchestration_tests.platforms.test_delivery import tenant as tenant
 
 SEED = int(os.environ.get("SEGOPS_KILL_SEED", "0")) or secrets.randbelow(1 << 32)
 KILLS = 50
@@ -57,13 +57,13 @@ PLATFORMS: dict[str, tuple[Callable[[], Sandbox], int]] = {
 @pytest.mark.slow
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_the_audience_is_the_segment_after_kills(
-    open_shop: NewShop, settings: Settings, tmp_path: Path, platform: str
+    open_shop: NewShop, tenant: Tenant, settings: Settings, platform: str
 ) -> None:
     make, size = PLATFORMS[platform]
     shop = open_shop(make())
     shop.server.latency = (0.01, 0.03)
     rng = random.Random(SEED)
-    with closing(Killer(settings.home, f"sqlite:///{tmp_path}/catalog.db")) as killer:
+    with closing(Killer(settings.home, tenant.database_url)) as killer:
         hits, seconds = 0, 1.0
         for _ in range(3 * KILLS):
             shop.want(rng.sample(sorted(users(size)), rng.randint(0, size)))

@@ -64,10 +64,10 @@ class Fuse:
 
 
 @contextmanager
-def burning(fuse: Fuse) -> Iterator[None]:
-    """Whatever this process does meanwhile burns the fuse."""
+def burning(fuse: Fuse, *more: tuple[Any, str]) -> Iterator[None]:
+    """Whatever this process does meanwhile burns the fuse; ``more`` are steps beside the usual ones."""
     with pytest.MonkeyPatch.context() as patch:
-        for owner, name in _STEPS:
+        for owner, name in (*_STEPS, *more):
             patch.setattr(owner, name, _fused(getattr(owner, name), fuse))
         yield
 
