@@ -36,6 +36,25 @@ class Batch:
                 batch_id=self.id,
             )
 
+    def doubtful(self) -> Batch:
+        """The same after a request for it was lost, which may have been carried out, or may be yet.
+
+        Whatever becomes of the batch from now on starts from there.
+        """
+        state = "adding" if self.action == "add" else "removing"
+        rows = tuple(
+            row._replace(
+                state=state,
+                last_action=self.action,
+                present=1,
+                attempts=attempts_before(row, self.action),
+                retry_at=NEVER,
+                last_batch_id="",
+            )
+            for row in self.rows
+        )
+        return Batch(self.id, self.action, rows, self.users)
+
     def before(self) -> Iterator[Entry]:
         """What the state was before the intents."""
         return (row.before() for row in self.rows)

@@ -95,6 +95,7 @@ class PlatformHttp:
         self._lock = threading.Lock()
         self._requests = 0
         self._retries = 0
+        self._lost = threading.local()
         self._session = requests.Session()
         self._session.headers.update(headers)
         # Without it, requests would put a password of ~/.netrc in place of the key.
@@ -152,7 +153,9 @@ class PlatformHttp:
             outcome = self._once(method, path, params, data, headers, retry=tries > 0)
             if isinstance(outcome, Reply) and outcome.status not in _PASSING and outcome.status < 500:
                 return outcome
-            may_have_applied |= _may_have_applied(outcome)
+            if _may_have_applied(outcome):
+                may_have_applied = True
+                self._count_lost(method)
             asked = wait_asked(outcome.status, outcome.headers, time.time()) if isinstance(outcome, Reply) else 0.0
             tries += 1
             # No wait, or one that is over already, is no leave to come back at once.
@@ -180,6 +183,10 @@ class PlatformHttp:
         with self._lock:
             return self._requests, self._retries
 
+    def lost(self) -> int:
+        """Requests of this thread so far that may have been carried out, or may be yet, although no answer came."""
+        return getattr(self._lost, "requests", 0)
+
     def mask(self, text: str) -> str:
         """The text with every secret as ``***``."""
         for secret in self._secrets:
@@ -189,6 +196,10 @@ class PlatformHttp:
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
+
+    def _count_lost(self, method: str) -> None:
+        if method != "GET":
+            self._lost.requests = self.lost() + 1
 
     def _wait_for_turn(self, limiter: Limiter | None, give_up_at: float, *, may_have_applied: bool) -> None:
         left = limiter.wait(most=max(0.0, give_up_at - time.monotonic())) if limiter is not None else 0.0

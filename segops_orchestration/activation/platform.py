@@ -209,6 +209,11 @@ class Platform(ABC):
         http = getattr(self, "http", None)
         return http.traffic() if http is not None else (0, 0)
 
+    def lost(self) -> int:
+        """Requests of this thread so far that may take effect, or have, although no answer came; reading left out."""
+        http = getattr(self, "http", None)
+        return http.lost() if http is not None else 0
+
     def close(self) -> None:
         """Close the HTTP session, if there is one."""
         http = getattr(self, "http", None)

@@ -123,27 +123,46 @@ class Sender:
         left = [whole]
         while left:
             batch = left.pop()
+            lost = self._desk.platform.lost()
             try:
                 if batch is not whole:
-                    self._desk.table.write(batch.intents(self._desk.settled_at()))
-                answer, repeated = self._call(batch)
+                    self._intend(batch)
+                answer = self._call(batch)
             except BatchRefused as refusal:
-                left += self._smaller(batch, refusal)
+                left += self._smaller(self._after(batch, lost), refusal)
             except PlatformUnavailable as error:
-                self._not_sent(left if error.may_have_applied else [*left, batch])
+                doubtful = error.may_have_applied or self._desk.platform.lost() > lost
+                self._not_sent(left if doubtful else [*left, batch])
+                if doubtful:
+                    # The opposite waits from the last try on, which may be long after the first.
+                    self._intend(batch.doubtful())
                 raise
             except BaseException:
                 self._not_sent(left)
+                if self._desk.platform.lost() > lost:
+                    self._intend(batch.doubtful())
                 raise
             else:
-                self._record(batch, answer, repeated=repeated)
+                self._taken(self._after(batch, lost), answer, repeated=self._desk.platform.lost() > lost)
 
-    def _call(self, batch: Batch) -> tuple[Answer, bool]:
-        """The answer, and whether a request was repeated meanwhile: what was lost may still take effect."""
-        _, before = self._desk.platform.traffic()
+    def _intend(self, batch: Batch) -> None:
+        self._desk.table.write(batch.intents(self._desk.settled_at()))
+
+    def _call(self, batch: Batch) -> Answer:
         call = self._desk.platform.add if batch.action == "add" else self._desk.platform.remove
-        answer = call(batch.users, batch.id)
-        return answer, self._desk.platform.traffic()[1] > before
+        return call(batch.users, batch.id)
+
+    def _after(self, batch: Batch, lost: int) -> Batch:
+        """The batch as its call left it: a request that was lost before the answer came may still take effect."""
+        return batch.doubtful() if self._desk.platform.lost() > lost else batch
+
+    def _taken(self, batch: Batch, answer: Answer, *, repeated: bool) -> None:
+        if answer.job is not None:
+            if repeated:
+                # What the job's end is told later: from when on the opposite may be sent.
+                self._intend(batch)
+            self._desk.open_job(batch.id, answer.job)
+        self._record(batch, answer, only=answer.job is not None)
 
     def _smaller(self, batch: Batch, refusal: BatchRefused) -> list[Batch]:
         """Record whom the platform blames; what remains to be sent, the first part last."""
@@ -157,17 +176,15 @@ class Sender:
         rest = batch.without(frozenset(blamed))
         return [rest] if rest.rows else []
 
-    def _record(self, batch: Batch, answer: Answer, *, repeated: bool = False, only: bool = False) -> None:
+    def _record(self, batch: Batch, answer: Answer, *, only: bool) -> None:
         """Store an answer; with ``only`` nothing is known of those whom it does not mention."""
-        if answer.job is not None:
-            self._desk.open_job(batch.id, answer.job)
-        entries = answered(self._desk, batch, answer, repeated=repeated)
-        if only or answer.job is not None:
+        entries = answered(self._desk, batch, answer)
+        if only:
             entries = [entry for entry in entries if entry.user_id in answer.rejected]
         self._desk.record(entries)
 
 
-def answered(desk: Desk, batch: Batch, answer: Answer, *, repeated: bool) -> list[Entry]:
+def answered(desk: Desk, batch: Batch, answer: Answer) -> list[Entry]:
     """What the platform's answer makes of the users of a batch."""
     now, settled_at = desk.session.clock(), desk.settled_at()
     removing = batch.action == "remove"
@@ -179,7 +196,7 @@ def answered(desk: Desk, batch: Batch, answer: Answer, *, repeated: bool) -> lis
             attempts=attempts_before(row, batch.action),
             present_if_refused=int(removing or may_be_present(row)),
             platform_id=row.platform_id,
-            settled_at=settled_at if repeated or sent_before(row, batch.action) else NEVER,
+            settled_at=settled_at if sent_before(row, batch.action) else NEVER,
             now=now,
         )
         for row in batch.rows

@@ -84,4 +84,6 @@ def query_settings(warehouse: TenantWarehouse) -> dict[str, object]:
         "max_bytes_before_external_group_by": limit // 2,
         "max_bytes_before_external_sort": limit // 2,
         "join_algorithm": "full_sorting_merge",
+        # Who is on one side only has an empty text or 0 on the other, whatever the server's profile says.
+        "join_use_nulls": 0,
     }

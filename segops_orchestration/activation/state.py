@@ -50,6 +50,17 @@ SELECT
   {{reason:String}}, '', '{change}', {{sync_id:UInt64}}, {{now:DateTime64(3, 'UTC')}}, {{version:UInt64}}
 FROM ({users})"""
 
+_RENEW = """INSERT INTO activation_state
+  (connector_id, user_id, state, action, present, platform_id, attempts, retry_at, reason, batch_id, change, sync_id,
+  at, version)
+SELECT
+  connector_id, user_id, state, action, present, platform_id, attempts, retry_at, reason, batch_id, 'none',
+  {sync_id:UInt64}, {now:DateTime64(3, 'UTC')}, {version:UInt64}
+FROM activation_state FINAL
+WHERE connector_id = {connector_id:UInt64} AND state IN ('adding', 'removing') AND sync_id >= {first_sync:UInt64}"""
+
+_LAST_VERSION = "SELECT max(version) FROM activation_state WHERE connector_id = {connector_id:UInt64}"
+
 
 class Entry(NamedTuple):
     """A user's row.
@@ -76,6 +87,7 @@ class StateTable:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._steps = count(1)
+        self._epoch = session.sync_id
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._waiting = _Block()
@@ -98,16 +110,22 @@ class StateTable:
 
     def _write(self, block: _Block) -> None:
         """Wait for the block before to be stored, then store this one with all that has come together meanwhile."""
-        with self._writing:
-            with self._lock:
-                self._waiting = _Block()
-            try:
+        try:
+            with self._writing:
+                self._close(block)
                 self._insert(block.rows)
-            except BaseException as error:
-                block.error = error
-                raise
-            finally:
-                block.written.set()
+        except BaseException as error:
+            block.error = error
+            raise
+        finally:
+            # Also when the wait was interrupted: nobody joins it any more, and nobody waits for it for ever.
+            self._close(block)
+            block.written.set()
+
+    def _close(self, block: _Block) -> None:
+        with self._lock:
+            if self._waiting is block:
+                self._waiting = _Block()
 
     def _insert(self, rows: Sequence[Entry]) -> None:
         session = self._session
@@ -140,7 +158,16 @@ class StateTable:
 
     def version(self) -> int:
         """Greater than every version before it, of this sync and of earlier ones."""
-        return (self._session.sync_id << _STEP_BITS) + next(self._steps)
+        return (self._epoch << _STEP_BITS) + next(self._steps)
+
+    def start(self) -> None:
+        """Go above every version that is stored: numbers of syncs start again when a catalogue is restored."""
+        ((last,),) = self._session.rows(_LAST_VERSION)
+        self._epoch = max(self._session.sync_id, (last >> _STEP_BITS) + 1)
+
+    def renew(self, first_sync: int) -> None:
+        """Have what this sync and later ones left unanswered settle from now on: they died, and nobody knows when."""
+        self._session.run(_RENEW, {"first_sync": first_sync, "now": self._session.now(), "version": self.version()})
 
 
 class _Block:
