@@ -16,11 +16,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import islice
 from typing import Any
 
 from segops_orchestration.activation.session import query_settings
 from segops_orchestration.compiler.parameters import instant_text
 from segops_orchestration.warehouse.client import TenantWarehouse
+
+_CONNECTORS_AT_ONCE = 4
 
 # Those who said something about themselves since the platform refused them. No more than that is looked at.
 _TOLD_SINCE = """(
@@ -175,15 +178,21 @@ def acknowledged(warehouse: TenantWarehouse, connector_ids: Sequence[int]) -> di
 
 
 def backlogs(warehouse: TenantWarehouse, every: Iterable[Wanted], now: datetime) -> dict[int, Backlog]:
-    """What is left of each of these connectors, by its id, in one query."""
+    """What is left of each of these connectors, by its id; a few of them in a query, which has one bound of memory."""
+    found: dict[int, Backlog] = {}
+    rest = iter(every)
+    while some := list(islice(rest, _CONNECTORS_AT_ONCE)):
+        found |= _backlogs(warehouse, some, now)
+    return found
+
+
+def _backlogs(warehouse: TenantWarehouse, every: Sequence[Wanted], now: datetime) -> dict[int, Backlog]:
     queries: list[str] = []
     parameters: dict[str, object] = {}
     for number, wanted in enumerate(every):
         prefix = f"c{number}_"
         queries.append(_COUNT.format(p=prefix, verdicts=verdicts_sql(wanted, prefix)))
         parameters.update(wanted.parameters(now, prefix))
-    if not queries:
-        return {}
     rows = warehouse.query("\nUNION ALL\n".join(queries), parameters, query_settings(warehouse)).result_rows
     return {row[0]: _backlog(row[1:]) for row in rows}
 

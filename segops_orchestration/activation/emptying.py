@@ -61,6 +61,8 @@ def delete_connector(
         if emptied.outcome != "succeeded" or emptied.backlog.audience:
             return catalog.connectors.get(tenant, connector), emptied
     with HeldConnector(catalog, tenant, connector, None) as held:
+        # Once its state is forgotten nothing may be sent any more, should this break off.
+        catalog.connectors.set_status(tenant, connector, "deleting", "it is being deleted", lease=held.lease)
         record = catalog.connectors.get(tenant, connector)
         database = warehouse.tenant(tenant)
         database.migrate()

@@ -20,7 +20,7 @@ def pending(
     *,
     clock: Clock = utc_now,
 ) -> dict[str, Backlog]:
-    """What is left to be delivered, by connector: two queries for all of a tenant's, or for those named.
+    """What is left to be delivered, by connector: for all of a tenant's, or for those named.
 
     A connector whose segment is archived and whose audience stays as it is has nothing left.
 

@@ -32,6 +32,7 @@ class SyncResult:
         permanent: for ``failed`` and ``error``: it will fail again until a person has done something.
         sync_id: the line of the sync log; None when nothing was to be logged.
         adds, removes: how large the difference was.
+        would_hold: of a dry run: the breaker would hold the difference back.
         added, removed, rejected: users of whom the platform said so during this sync.
         backlog: what is left.
     """
@@ -52,6 +53,7 @@ class SyncResult:
     error: str = ""
     permanent: bool = False
     hold: Hold | None = field(default=None)
+    would_hold: bool = False
 
     @property
     def pending(self) -> int:

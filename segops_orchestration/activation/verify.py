@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Literal
 
-from segops_orchestration.activation.difference import verdicts_sql
+from segops_orchestration.activation.difference import Wanted, verdicts_sql
 from segops_orchestration.activation.platform import Platform, User
 from segops_orchestration.activation.result import Outcome, SyncResult
 from segops_orchestration.activation.session import Clock, utc_now
@@ -26,9 +26,16 @@ DriftKind = Literal["missing", "surplus", "stranger"]
 
 SAMPLE_USERS = 10
 _FOUND_AT_ONCE = 10_000
+# Each page takes the difference anew, so they are large.
+_TOUCHED_AT_ONCE = 100_000
 
 # Whoever is wanted or ever had to do with the connector: a platform that lists nobody is asked about these.
-_TOUCHED = "SELECT who, platform_id FROM (\n{verdicts}\n) ORDER BY who"
+_TOUCHED = """SELECT who, platform_id FROM (
+{verdicts}
+)
+WHERE who > {{after:String}}
+ORDER BY who
+LIMIT {{limit:UInt64}}"""
 
 _DRIFT = """SELECT multiIf(
     NOT v.listed, 'stranger',
@@ -48,8 +55,7 @@ FULL JOIN (
 ) AS f ON v.who = f.user_id
 WHERE drift != ''"""
 
-_COUNT = f"""SELECT drift, count(), arraySlice(arraySort(groupArray({SAMPLE_USERS})(user_id)), 1, {SAMPLE_USERS})
-FROM ({{drift}}) GROUP BY drift"""
+_COUNT = f"SELECT drift, count(), groupArraySorted({SAMPLE_USERS})(user_id) FROM ({{drift}}) GROUP BY drift"
 
 
 @dataclass(frozen=True)
@@ -133,14 +139,19 @@ class VerifyWork(SyncWork):
         return super().deliver(platform) if self.record.kind == "repair" else "succeeded"
 
     def _read(self, platform: Platform) -> None:
-        wanted = self.wanted(platform)
-        touched = self.session.stream(
-            _TOUCHED.format(verdicts=verdicts_sql(wanted)), wanted.parameters(self.session.clock())
-        )
-        there = platform.read_back(User(user_id, platform_id=name) for user_id, name in touched)
+        there = platform.read_back(self._touched(self.wanted(platform)))
         while users := list(islice(there, _FOUND_AT_ONCE)):
             self.held.check()
             self.session.insert("activation_found", ("connector_id", "sync_id", "user_id"), self._found_rows(users))
+
+    def _touched(self, wanted: Wanted) -> Iterator[User]:
+        """In pages: a query does not wait for the platform."""
+        sql, parameters = _TOUCHED.format(verdicts=verdicts_sql(wanted)), wanted.parameters(self.session.clock())
+        after: str | None = ""
+        while after is not None:
+            page = list(self.session.stream(sql, {**parameters, "after": after, "limit": _TOUCHED_AT_ONCE}))
+            yield from (User(user_id, platform_id=name) for user_id, name in page)
+            after = page[-1][0] if len(page) == _TOUCHED_AT_ONCE else None
 
     def _found_rows(self, users: list[str]) -> Iterator[str]:
         return (json.dumps([self.connector.id, self.record.id, user]) for user in users)

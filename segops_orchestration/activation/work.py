@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import takewhile
 
 from segops_orchestration.activation.batches import Cutter, attempts_before, may_be_present
 from segops_orchestration.activation.breaker import last_success, likely_cause, sample_of, trips
@@ -13,7 +14,7 @@ from segops_orchestration.activation.difference import Acknowledged, Backlog, Wa
 from segops_orchestration.activation.jobs import follow_jobs, follow_until
 from segops_orchestration.activation.lease import HeldConnector
 from segops_orchestration.activation.log import end_sync
-from segops_orchestration.activation.opening import open_platform
+from segops_orchestration.activation.opening import open_platform, require_type
 from segops_orchestration.activation.planned import Plan, PlanCounts, Planned, drop_leftovers, drop_plan
 from segops_orchestration.activation.platform import Action, Platform, PlatformRefused, PlatformUnavailable, User
 from segops_orchestration.activation.rejections import refused
@@ -26,7 +27,7 @@ from segops_orchestration.catalog.connector_leases import ConnectorLeaseLost
 from segops_orchestration.catalog.connector_records import Connector, ConnectorJob, Hold, Sync, SyncCounts
 from segops_orchestration.catalog.holding import LEASE_SECONDS
 from segops_orchestration.catalog.holds import NewHold
-from segops_orchestration.catalog.syncs import EndedJob, EndedSync
+from segops_orchestration.catalog.syncs import SENDING, EndedJob, EndedSync
 from segops_orchestration.errors import SegOpsError
 
 # Who leaves first: somebody may have asked for it.
@@ -35,6 +36,8 @@ ACTIONS: tuple[Action, ...] = ("remove", "add")
 _PAGE_USERS = 5_000
 # A hold stays while at least this share of the present difference is in it.
 _STILL_THE_SAME = 0.5
+# So many syncs in a row that died are looked at.
+_DEAD_SYNCS = 50
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ class SyncWork:
         self._counts = PlanCounts()
         self._audience = 0
         self._hold: Hold | None = None
+        self._would_hold = False
         self._platform: Platform | None = None
 
     def run(self) -> SyncResult:
@@ -114,9 +118,12 @@ class SyncWork:
             self._platform = open_platform(
                 self._catalog, self.connector, self.held.check, patience_seconds=self._patience.call
             )
+            if self._kind in SENDING:
+                self._take_over()
             outcome = self.deliver(self._platform)
         except PlatformRefused as error:
-            self._stop_connector(str(error))
+            if self._kind in SENDING:
+                self._stop_connector(str(error))
             return self.end("failed", "failed", str(error), permanent=True)
         except PlatformUnavailable as error:
             return self.end("failed", "failed", str(error))
@@ -132,6 +139,18 @@ class SyncWork:
             if self._platform is not None:
                 self._platform.close()
         return self.end(outcome, "held" if outcome == "held" else "succeeded")
+
+    def _take_over(self) -> None:
+        """Write above all that is stored, and let what a sync that died left unanswered settle from now on."""
+        self.table.start()
+        connector = self.connector
+        newest = self._catalog.connectors.list_syncs(
+            connector.tenant, connector.slug, kinds=SENDING, limit=_DEAD_SYNCS + 1
+        )
+        earlier = (one for one in newest if one.id != self.record.id)
+        dead = list(takewhile(lambda one: one.status == "abandoned", earlier))
+        if dead:
+            self.table.renew(dead[-1].id)
 
     def deliver(self, platform: Platform) -> Outcome:
         """Follow what is under way, take the difference, and send what may be sent."""
@@ -149,6 +168,7 @@ class SyncWork:
             adds_only=approved is not None and approved.status == "approved_adds",
         )
         if self._kind == "dry_run":
+            self._would_hold = self._trips()
             self._present(plan, platform)
             return "succeeded"
         outcome = self._let_go(plan, desk, hold, approved)
@@ -186,9 +206,7 @@ class SyncWork:
         if hold is not None and plan.share_in(hold.sync_id) >= _STILL_THE_SAME:
             plan.drop()
             reason = f"{hold.adds:,} to add and {hold.removes:,} to remove: {hold.cause}"
-            slug = self.connector.slug
-            connectors.set_status(self.connector.tenant, slug, "held", reason, only_from=("active",), lease=lease)
-            self._hold = hold
+            self._hold = connectors.keep_hold(hold.id, reason, lease=lease)
             return
         counts = self._counts
         self._hold = connectors.hold(
@@ -288,7 +306,7 @@ class SyncWork:
     def _jobs(self) -> list[ConnectorJob]:
         return self._catalog.connectors.open_jobs(self.connector)
 
-    def wanted(self, platform: Platform) -> Wanted:
+    def wanted(self, platform: type[Platform] | Platform) -> Wanted:
         """What the state is compared with."""
         nobody = self._kind == "empty"
         stored = acknowledged(self.session.warehouse, [self.connector.id]).get(self.connector.id, Acknowledged())
@@ -296,9 +314,7 @@ class SyncWork:
         return wanted_of(self._catalog, self.connector, platform, self._patience, stored, nobody=nobody)
 
     def _backlog(self) -> Backlog:
-        wanted = self.wanted(self._platform) if self._platform else None
-        if wanted is None:
-            return Backlog()
+        wanted = self.wanted(self._platform or require_type(self.connector))
         return backlogs(self.session.warehouse, [wanted], self.session.clock())[self.connector.id]
 
     def _stop_connector(self, reason: str) -> None:
@@ -309,7 +325,11 @@ class SyncWork:
 
     def end(self, outcome: Outcome, status: EndedSync, error: str = "", *, permanent: bool = False) -> SyncResult:
         """Say in the log how it ended."""
-        backlog = self._backlog()
+        try:
+            backlog = self._backlog()
+        except Exception as second:
+            self._give_up(second, error)
+            raise
         self._log(status, error, backlog)
         requests, retries = self._platform.traffic() if self._platform else (0, 0)
         return SyncResult(
@@ -329,31 +349,47 @@ class SyncWork:
             error=error,
             permanent=permanent,
             hold=self._hold,
+            would_hold=self._would_hold,
         )
 
-    def _give_up(self, error: Exception) -> None:
-        """Say in the log what happened, if that is still possible; if not, the next sync does."""
+    def _give_up(self, error: Exception, before: str = "") -> None:
+        """Say in the log what happened, if that is still possible; if not, the next sync does.
+
+        ``before`` is what had gone wrong before that.
+        """
         # The words of an error that nobody expected may quote anything.
         words = str(error) if isinstance(error, SegOpsError) else f"{type(error).__name__}, an error of segops itself"
         try:
-            self._log("failed", words, Backlog())
+            self._log("failed", f"{before}; {words}" if before else words, None)
         except SegOpsError as second:
             error.add_note(f"and saying so in the sync log failed too: {second}")
 
-    def _log(self, status: EndedSync, error: str, backlog: Backlog) -> None:
+    def _log(self, status: EndedSync, error: str, backlog: Backlog | None) -> None:
+        """Without a backlog, nobody knows what is left: then what the sync before said of it stays in force."""
         requests, retries = self._platform.traffic() if self._platform else (0, 0)
         counts = SyncCounts(
             added=self._tally.added,
             removed=self._tally.removed,
             rejected=self._tally.rejected,
-            pending=backlog.pending,
             requests=requests,
             retries=retries,
-            audience=backlog.audience,
-            refused=backlog.rejected + backlog.parked,
-            next_try_at=backlog.next_retry_at,
         )
+        if backlog is not None:
+            counts = replace(
+                counts,
+                pending=backlog.pending,
+                audience=backlog.audience,
+                refused=backlog.rejected + backlog.parked,
+                next_try_at=backlog.next_retry_at,
+            )
+        elif (last := self._sync_before()) is not None:
+            counts = replace(counts, pending=last.pending, refused=last.refused, next_try_at=last.next_try_at)
         end_sync(self._catalog, self.held.lease, self.session, self.record, status, counts, error)
+
+    def _sync_before(self) -> SyncCounts | None:
+        connector = self.connector
+        newest = self._catalog.connectors.list_syncs(connector.tenant, connector.slug, kinds=SENDING, limit=2)
+        return next((one.counts for one in newest if one.id != self.record.id), None)
 
 
 def _page_size(platform: Platform, batch_size: int) -> int:

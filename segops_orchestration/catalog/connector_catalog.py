@@ -240,6 +240,11 @@ class ConnectorCatalog:
         with self._transactions.write() as (session, now):
             return holds.create(session, connector_leases.require(session, lease), new, now)
 
+    def keep_hold(self, hold_id: int, reason: str, *, lease: ConnectorLease) -> Hold:
+        """Hold the same difference on, with this reason; one that somebody has approved meanwhile stays approved."""
+        with self._transactions.write() as (session, now):
+            return holds.keep(session, connector_leases.require(session, lease), hold_id, reason, now)
+
     def latest_hold(self, connector: Connector) -> Hold | None:
         """The hold that is held or approved and not yet sent, if any."""
         with self._transactions.read() as session:

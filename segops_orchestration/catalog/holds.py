@@ -92,6 +92,19 @@ def approve(session: Session, tenant_slug: str, slug: str, *, adds_only: bool, b
     return _record(row)
 
 
+def keep(session: Session, row: ConnectorRow, hold_id: int, reason: str, now: datetime) -> Hold:
+    """The difference is still about the same: an active connector becomes ``held`` again, unless somebody approved it.
+
+    Raises:
+        NotFound: no such hold.
+    """
+    hold = _hold_row(session, row, hold_id)
+    if hold.status == "held" and row.status == "active":
+        connectors.put_status(row, "held", reason, now)
+        session.flush()
+    return _record(hold)
+
+
 def end(
     session: Session, row: ConnectorRow, hold_id: int, status: Literal["released", "superseded"], now: datetime
 ) -> Hold:
@@ -100,9 +113,7 @@ def end(
     Raises:
         NotFound: no such hold.
     """
-    hold = session.get(HoldRow, hold_id, with_for_update=True)
-    if hold is None or hold.connector_id != row.id:
-        raise NotFound(f"no hold {hold_id} of connector {row.slug!r}")
+    hold = _hold_row(session, row, hold_id)
     if hold.status in OPEN:
         hold.status = status
         hold.decided_at = hold.decided_at or now
@@ -158,6 +169,13 @@ def _refuse_deleting(row: ConnectorRow, tenant_slug: str) -> None:
             f"connector {row.slug!r} of tenant {tenant_slug!r} is being deleted; "
             f"segops connectors delete {tenant_slug} {row.slug} --empty goes on with that"
         )
+
+
+def _hold_row(session: Session, row: ConnectorRow, hold_id: int) -> HoldRow:
+    hold = session.get(HoldRow, hold_id, with_for_update=True)
+    if hold is None or hold.connector_id != row.id:
+        raise NotFound(f"no hold {hold_id} of connector {row.slug!r}")
+    return hold
 
 
 def _latest_row(session: Session, connector_id: int, statuses: Sequence[str]) -> HoldRow | None:

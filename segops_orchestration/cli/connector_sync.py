@@ -181,6 +181,8 @@ class _Lines:
             f"{result.adds:,} to add and {result.removes:,} to remove, of an audience of "
             f"{result.backlog.audience:,}; nothing was sent."
         )
+        if result.would_hold:
+            note("A sync would hold this back for its size until somebody approves it.")
 
 
 class _JsonRows:
@@ -197,7 +199,13 @@ class _JsonRows:
         self._separator = ",\n    "
 
     def end(self, result: SyncResult) -> None:
-        tail = {"outcome": result.outcome, "adds": result.adds, "removes": result.removes, "error": result.error}
+        tail = {
+            "outcome": result.outcome,
+            "adds": result.adds,
+            "removes": result.removes,
+            "would_hold": result.would_hold,
+            "error": result.error,
+        }
         fields = ",\n".join(f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in tail.items())
         close = "\n  " if self._separator.startswith(",") else ""
         sys.stdout.write(f"{close}],\n{fields}\n}}\n")
