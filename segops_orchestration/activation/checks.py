@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import Any
 from urllib.parse import urlsplit
 
-from segops_orchestration.activation.safe_targets import parse_target
+from segops_orchestration.activation.safe_targets import (
+    ALLOW_PRIVATE_VARIABLE,
+    parse_target,
+    private_targets_allowed,
+)
 
 _PLAIN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}(\.\w+)?")
 
 
 def http_address(value: Any) -> str:
-    """The address of an API: scheme and host, perhaps a path."""
+    """The address of an API: scheme and host, perhaps a path. A key goes there, so it is https unless it stays here."""
     text = str(value).strip().rstrip("/")
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment or "@" in text:
         raise ValueError(f"found {value!r}; allowed: an address such as https://host, without user, query or fragment")
+    if parts.scheme == "http" and not _is_this_machine(parts.hostname) and not private_targets_allowed():
+        raise ValueError(
+            f"found {value!r}, which would send the key in plain text; allowed: https://, or http:// to this machine"
+            f" ({ALLOW_PRIVATE_VARIABLE}=1 allows http:// anywhere)"
+        )
     return text
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def plain_id(value: Any) -> str:

@@ -22,6 +22,7 @@ def connector_document(connector: Connector) -> dict[str, Any]:
     return {
         "connector_id": fields.pop("id"),
         **fields,
+        "config": {name: _shown(value) for name, value in connector.config.items()},
         "secrets": dict.fromkeys(connector.secrets, HIDDEN),
     }
 
@@ -74,7 +75,14 @@ def print_hold(connector: Connector, hold: Hold) -> None:
 
 def config_text(config: Mapping[str, Any]) -> str:
     """The config in one line."""
-    return ", ".join(f"{name}={value}" for name, value in config.items())
+    return ", ".join(f"{name}={_shown(value)}" for name, value in config.items())
+
+
+def _shown(value: Any) -> Any:
+    """A value of a config; the query of a URL may hold a token."""
+    if not isinstance(value, str) or "?" not in value or not value.startswith(("http://", "https://")):
+        return value
+    return f"{value.partition('?')[0]}?{HIDDEN}"
 
 
 def count(number: int, noun: str) -> str:

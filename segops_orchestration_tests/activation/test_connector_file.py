@@ -121,3 +121,29 @@ def test_an_empty_text_takes_a_field_back_to_its_default() -> None:
         changed_config("klaviyo", before, {"list_id": ""})
     with pytest.raises(InvalidDocument, match=r"config\.revison: unknown field of klaviyo"):
         changed_config("klaviyo", before, {"revison": ""})
+
+
+CONFIGS: dict[str, dict[str, object]] = {"klaviyo": {"list_id": "A"}, "braze": {}, "talon_one": {"audience_id": 1}}
+ADDRESSES = [("klaviyo", "base_url"), ("braze", "rest_endpoint"), ("talon_one", "base_url")]
+
+
+@pytest.mark.parametrize(("type_", "name"), ADDRESSES)
+def test_a_key_is_not_sent_in_plain_text(type_: str, name: str) -> None:
+    with pytest.raises(
+        InvalidDocument, match=rf"config\.{name}: .*would send the key in plain text; allowed: https://"
+    ):
+        checked_config(type_, {**CONFIGS[type_], name: "http://api.example.com"})
+
+
+@pytest.mark.parametrize(
+    "address", ["https://api.example.com", "http://127.0.0.1:8080", "http://localhost", "http://[::1]"]
+)
+@pytest.mark.parametrize(("type_", "name"), ADDRESSES)
+def test_unless_it_stays_on_this_machine(type_: str, name: str, address: str) -> None:
+    assert checked_config(type_, {**CONFIGS[type_], name: address})[name] == address
+
+
+def test_or_the_operator_allows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGOPS_ALLOW_PRIVATE_TARGETS", "1")
+
+    assert checked_config("braze", {"rest_endpoint": "http://10.0.0.7"}) == {"rest_endpoint": "http://10.0.0.7"}

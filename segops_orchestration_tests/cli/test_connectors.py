@@ -301,6 +301,29 @@ def test_list_says_how_each_connector_stands_and_what_to_do_without_any(segops: 
     assert (one["secrets"], one["last_sync"]["pending"]) == ({"api_key": "***"}, 4)
 
 
+def test_the_query_of_a_url_is_not_shown_as_it_may_hold_a_token(
+    segops: Segops, vip: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOOK_SECRET", "a secret of enough characters")
+    made = segops(
+        *(
+            "connectors",
+            "create",
+            "acme",
+            "--segment",
+            "vip",
+            "--type",
+            "webhook",
+            "--secret",
+            "secret=env:HOOK_SECRET",
+        ),
+        *("--config", "url=https://example.com/hook?token=hush", "--json"),
+    ).json
+
+    assert made["config"] == {"url": "https://example.com/hook?***"}
+    assert vip.connectors.get("acme", "vip-webhook").config["url"] == "https://example.com/hook?token=hush"
+
+
 def test_log_shows_the_newest_sync_first(segops: Segops, vip: Catalog) -> None:
     _create(segops)
     assert "No sync yet" in segops("connectors", "log", "acme", "vip-klaviyo").out

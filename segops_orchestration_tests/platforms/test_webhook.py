@@ -125,6 +125,22 @@ class TestIds:
         platform.add(users("ben"), "17-1.0")
         assert len(set(sandbox.ids)) == 2
 
+    def test_so_has_what_is_left_of_a_batch_when_somebody_has_left_meanwhile(
+        self, platform: Platform, sandbox: Recording
+    ) -> None:
+        sandbox.misbehave("drop", applied=False, times=None)
+        with pytest.raises(PlatformUnavailable):
+            platform.add(users("ann", "ben"), "17-1")
+        sandbox.behave()
+        platform.add(users("ann"), "17-1")
+        platform.add(users("ann", "ben"), "17-1")
+        assert (sandbox.members(), sandbox.duplicates) == ({"ann", "ben"}, 0)
+
+    def test_so_has_the_opposite(self, platform: Platform, sandbox: Recording) -> None:
+        platform.add(users("ann"), "17-1")
+        platform.remove(users("ann"), "17-1")
+        assert (sandbox.members(), sandbox.duplicates) == (set(), 0)
+
     def test_two_installations_that_number_alike_do_not_collide(self, sandbox: Recording) -> None:
         for secret in (SECRET, "another secret of another installation"):
             sandbox._secret = secret
@@ -260,6 +276,19 @@ class TestSecrets:
     def test_what_the_receiver_says_never_shows_the_secret(self, platform: Platform, sandbox: Recording) -> None:
         sandbox.misbehave("reject_users", users=["ben"], reason=f"signed with {SECRET}")
         assert platform.add(users("ben"), "b1").rejected == {"ben": "signed with ***"}
+
+    def test_nor_does_an_error_show_a_token_of_the_url(self) -> None:
+        sandbox = Recording(speed=SPEED, path="/hook")
+        sandbox.misbehave("reject_users", users=["ann"], reason="no hush hush, no hush%20hush")
+        sandbox.misbehave("refuse", status=403)
+        with SandboxServer(sandbox) as server:
+            url = f"{server.url}/hook?team=a&token=hush%20hush"
+            platform = make_platform(connection("webhook", {"url": url}, {"secret": SECRET}))
+            with pytest.raises(PlatformRefused, match=r"answered POST /hook\?\.\.\. with 403") as error:
+                platform.add(users("ann"), "b1")
+            answer = platform.add(users("ann"), "b1")
+        assert "hush" not in str(error.value)
+        assert answer.rejected == {"ann": "no ***, no ***"}
 
     def test_a_malformed_secret_is_told_without_repeating_it(self) -> None:
         with pytest.raises(PlatformRefused, match="must be base64") as error:

@@ -1,20 +1,23 @@
 """A webhook: the changes of a segment, posted to an address of the user's own, signed.
 
-A batch is one message. Its id is the same however often it is sent, so the receiver may take it twice without harm;
-the receiver may name users that it does not take, and the rest counts as taken.
+A batch is one message. Its id is the same however often it is sent, and another one as soon as it is about others: a
+batch of which somebody has left meanwhile is not what the receiver has seen. The receiver may name users that it does
+not take, and the rest counts as taken.
 """
 
 from __future__ import annotations
 
+import hashlib
 import secrets as random
 from collections.abc import Sequence
 from time import time as clock
 from typing import Any, ClassVar
+from urllib.parse import parse_qsl
 
 import requests
 
 from segops_orchestration.activation.checks import requests_per_second, target_url, users_per_request
-from segops_orchestration.activation.http import PlatformHttp, Reply
+from segops_orchestration.activation.http import PlatformHttp, Reply, encode
 from segops_orchestration.activation.limiter import Rate
 from segops_orchestration.activation.platform import (
     Action,
@@ -27,6 +30,7 @@ from segops_orchestration.activation.platform import (
     PlatformRefused,
     User,
 )
+from segops_orchestration.activation.rejections import LONGEST_REASON
 from segops_orchestration.activation.safe_targets import TargetRefused, parse_target
 from segops_orchestration.activation.safe_transport import GuardedAdapter
 from segops_orchestration.activation.signing import check_secret, signed_headers
@@ -35,7 +39,8 @@ ANSWER_SECONDS = 10.0
 USERS_PER_REQUEST = 1_000
 REQUESTS_PER_SECOND = 10
 _IN_FLIGHT = 4
-_MOST_REASON_CHARACTERS = 500
+# A value of the URL's query that is so long may be a token, and is masked like the secret.
+_TOKEN_CHARACTERS = 6
 _GONE = 410
 _TOO_LARGE = 413
 _NAMES_USERS = (400, 422)
@@ -86,7 +91,7 @@ class Webhook(Platform):
             "The webhook",
             f"{target.scheme}://{target.host_header}",
             {"Content-Type": "application/json", "User-Agent": "SegOps-Webhook/1"},
-            secrets=[secret],
+            secrets=[secret, *_tokens(target.path)],
             limiter=connection.limiter(f"webhook {account}", (Rate(connection.config["requests_per_second"], 1),)),
             before_request=connection.before_request,
             patience_seconds=connection.patience_seconds,
@@ -126,7 +131,7 @@ class Webhook(Platform):
         raise self._refusal(reply)
 
     def _post(self, kind: str, users: Sequence[dict[str, str]], batch_id: str) -> Reply:
-        message = f"{self._prefix}-{batch_id}"
+        message = f"{self._prefix}-{batch_id}-{_digest(kind, users)}"
         document = {
             "type": kind,
             "id": message,
@@ -147,17 +152,25 @@ class Webhook(Platform):
         named = document.get("rejected") if isinstance(document, dict) else None
         if not isinstance(named, dict):
             return {}
-        return {
-            user: self.http.mask(str(reason))[:_MOST_REASON_CHARACTERS]
-            for user, reason in named.items()
-            if user in asked
-        }
+        return {user: self.http.mask(str(reason))[:LONGEST_REASON] for user, reason in named.items() if user in asked}
 
     def _refusal(self, reply: Reply) -> PlatformRefused:
         """A person must look: a receiver that takes nobody is told apart from one that does not take somebody."""
         if reply.status == _GONE:
             return PlatformRefused("The webhook answered with 410: its receiver wants no more messages", _GONE)
         return PlatformRefused(str(self.http.refusal("POST", self._path, reply)), reply.status)
+
+
+def _digest(kind: str, users: Sequence[dict[str, str]]) -> str:
+    """Tells apart what is said under one batch id."""
+    return hashlib.sha256(encode([kind, *sorted(user["user_id"] for user in users)])).hexdigest()[:12]
+
+
+def _tokens(path: str) -> list[str]:
+    query = path.partition("?")[2]
+    written = [part.partition("=")[2] for part in query.split("&")]
+    values = [value for _, value in parse_qsl(query)] + written
+    return [value for value in dict.fromkeys(values) if len(value) >= _TOKEN_CHARACTERS]
 
 
 class _SigningAdapter(GuardedAdapter):
