@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from segops_orchestration.activation.platforms import PLATFORMS, common_name
 from segops_orchestration.defs.memberships import segment_memberships
 from segops_orchestration.defs.metadata import OWNERS, markdown_table, table_metadata
 from segops_orchestration.defs.partitions import SPINE_BACKFILLS, tenant_partitions
@@ -15,9 +16,6 @@ from segops_orchestration.defs.telling import with_notices
 from segops_orchestration.defs.tenant_work import tenants_in_use
 
 GROUP = "activation"
-
-# Type -> what people call it.
-PLATFORMS = {"klaviyo": "Klaviyo", "braze": "Braze", "talon_one": "Talon.One", "webhook": "webhooks"}
 
 # What one can expect of a platform that is out of order for a minute; afterwards the sensor tries again, hours if need
 # be. Errors that only a person can mend are not tried again.
@@ -56,7 +54,7 @@ class SyncConfig(dg.Config):
 
 def sync_asset(platform: str) -> dg.AssetsDefinition:
     """The asset ``<platform>_sync``."""
-    title = PLATFORMS[platform]
+    title = common_name(platform)
 
     @dg.asset(
         name=f"{platform}_sync",
@@ -116,9 +114,7 @@ def sync_metadata(outcomes: Sequence[ConnectorOutcome]) -> dict[str, Any]:
         "requests": sum(one.requests for one in results),
         "retries": sum(one.retries for one in results),
         "milliseconds": sum(one.milliseconds for one in results),
-        **{
-            name: sum(one.outcome == name for one in outcomes) for name in ("held", "paused", "error", "failed", "left")
-        },
+        **{name: sum(one.outcome == name for one in outcomes) for name in _OUTCOMES},
     }
     if results:
         metadata["audience"] = sum(one.backlog.audience for one in results)
@@ -168,6 +164,5 @@ def _require_success(outcomes: Sequence[TenantOutcome], *, tries_later: bool) ->
     )
 
 
-klaviyo_sync, braze_sync, talon_one_sync, webhook_sync = (sync_asset(platform) for platform in PLATFORMS)
-SYNCS = [klaviyo_sync, braze_sync, talon_one_sync, webhook_sync]
+SYNCS = [sync_asset(platform) for platform in PLATFORMS]
 SYNC_NAMES = [f"{platform}_sync" for platform in PLATFORMS]

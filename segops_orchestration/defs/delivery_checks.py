@@ -7,8 +7,8 @@ from typing import Any
 
 import dagster as dg
 
+from segops_orchestration.activation.platforms import PLATFORMS
 from segops_orchestration.catalog.connector_records import Connector, Delivery
-from segops_orchestration.defs.activation import PLATFORMS
 from segops_orchestration.defs.metadata import markdown_table
 from segops_orchestration.defs.resources import SegOpsResource
 from segops_orchestration.defs.undelivered import Undelivered, undelivered

@@ -60,6 +60,22 @@ def test_the_shape_of_the_code_location() -> None:
     assert found == json.loads(SNAPSHOT.read_text())
 
 
+def test_a_further_platform_has_its_asset_in_the_jobs_and_its_check_without_another_line() -> None:
+    program = (
+        "from segops_orchestration_tests.activation.roster.platform import register; register()\n"
+        "from segops_orchestration.definitions import defs\n"
+        "from segops_orchestration_tests.defs.test_definitions import shape\n"
+        "import json; print(json.dumps(shape()))"
+    )
+    said = subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    found = json.loads(said.stdout.splitlines()[-1])
+
+    assert "roster_sync" in found["jobs"]["recompute"]
+    assert "roster_sync" in found["jobs"]["deliver"]
+    known = json.loads(SNAPSHOT.read_text())["assets"]["braze_sync"]
+    assert found["assets"]["roster_sync"] == {**known, "kinds": ["roster"]}
+
+
 def test_every_asset_says_what_it_is() -> None:
     for node in defs.resolve_asset_graph().asset_nodes:
         assert node.description, node.key

@@ -7,11 +7,12 @@ from importlib import import_module
 
 from segops_orchestration.activation.platform import Connection, Platform
 
-_CLASSES: dict[str, tuple[str, str]] = {
-    "klaviyo": ("klaviyo", "Klaviyo"),
-    "braze": ("braze", "Braze"),
-    "talon_one": ("talon_one", "TalonOne"),
-    "webhook": ("webhook", "Webhook"),
+# Type -> module, class, and what people call the platform.
+_CLASSES: dict[str, tuple[str, str, str]] = {
+    "klaviyo": ("klaviyo", "Klaviyo", "Klaviyo"),
+    "braze": ("braze", "Braze", "Braze"),
+    "talon_one": ("talon_one", "TalonOne", "Talon.One"),
+    "webhook": ("webhook", "Webhook", "webhooks"),
 }
 
 
@@ -19,7 +20,7 @@ class _Platforms(Mapping[str, type[Platform]]):
     """Type -> class. A module is imported when its class is wanted, for the HTTP library takes its time."""
 
     def __getitem__(self, type_: str) -> type[Platform]:
-        module, name = _CLASSES[type_]
+        module, name, _ = _CLASSES[type_]
         found: type[Platform] = getattr(import_module(f"{__name__}.{module}"), name)
         return found
 
@@ -34,6 +35,11 @@ class _Platforms(Mapping[str, type[Platform]]):
 
 
 PLATFORMS: Mapping[str, type[Platform]] = _Platforms()
+
+
+def common_name(type_: str) -> str:
+    """What people call the platform. Nothing is imported for it."""
+    return _CLASSES[type_][2]
 
 
 def make_platform(connection: Connection) -> Platform:

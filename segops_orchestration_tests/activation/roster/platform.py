@@ -96,4 +96,4 @@ class Roster(Platform):
 def register() -> None:
     """Make it a type of connector."""
     sys.modules[f"{platforms.__name__}.roster"] = sys.modules[__name__]
-    platforms._CLASSES["roster"] = ("roster", "Roster")
+    platforms._CLASSES["roster"] = ("roster", "Roster", "Roster")
