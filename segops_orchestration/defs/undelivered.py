@@ -45,10 +45,10 @@ def undelivered(delivery: Delivery, now: datetime) -> Undelivered | None:
         return None
     ended = (last.finished_at or last.started_at) if last else connector.created_at
     touched = connector.updated_at > ended
+    due_at = ended + pause(last.unfinished) if last and last.unfinished and not touched else now
     if delivery.approved:
-        return Undelivered(delivery, "a held change was approved", connector.updated_at, now)
+        return Undelivered(delivery, "a held change was approved", connector.updated_at, due_at)
     if last and last.unfinished:
-        due_at = now if touched else ended + pause(last.unfinished)
         reason = "its last sync failed" if last.status in ("failed", "abandoned") else "its last sync left something"
         return Undelivered(delivery, reason, last.unfinished_since or ended, due_at)
     if delivery.archived_at is not None:

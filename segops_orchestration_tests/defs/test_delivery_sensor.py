@@ -234,6 +234,24 @@ def test_an_approved_change_is_asked_for_at_once(story: Story) -> None:
     assert story.tick().requests
 
 
+def test_when_sending_an_approved_change_fails_it_is_tried_again_after_a_pause(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lease = story.catalog.connectors.acquire_lease(story.slug, CONNECTOR, "host:1")
+    sync = story.catalog.connectors.begin_sync(story.slug, CONNECTOR, "sync", lease=lease)
+    story.catalog.connectors.hold(NewHold(sync.id, adds=5, removes=0, audience=2, cause="time passed"), lease=lease)
+    story.catalog.connectors.finish_sync(sync.id, "held", SyncCounts(pending=5), lease=lease)
+    story.catalog.connectors.release_lease(lease)
+    story.catalog.connectors.approve_hold(story.slug, CONNECTOR, by="ann")
+
+    story.failed()
+
+    assert story.delivery().approved
+    assert story.tick().skipped == "waiting: 1 for time to pass since the last sync"
+    monkeypatch.setattr(undelivered, "FIRST_PAUSE", NOW)
+    assert story.tick().requests
+
+
 def test_an_archived_segment_is_emptied_once(story: Story) -> None:
     story.synced(SyncCounts(audience=1))
     story.catalog.archive_segment(story.slug, "buyers")
