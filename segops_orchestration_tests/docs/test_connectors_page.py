@@ -10,6 +10,7 @@ from segops_orchestration.activation.connector_file import parse_connector_text
 from segops_orchestration.activation.rejections import RETRY_AFTER
 from segops_orchestration.catalog.connector_records import ConnectorStatus
 from segops_orchestration.cli.connectors import command
+from segops_orchestration.warehouse.client import TenantWarehouse
 
 PAGE = (Path(__file__).parents[2] / "docs" / "connectors.md").read_text(encoding="utf-8")
 
@@ -43,3 +44,14 @@ def test_the_times_of_the_next_tries_are_those_of_the_program() -> None:
 
     assert minutes == [10, 60, 6 * 60, 24 * 60]
     assert "10 minutes, 1, 6 and 24 hours" in " ".join(PAGE.split())
+
+
+def test_the_query_finds_users_who_go_in_and_out_all_the_time(tenant_warehouse: TenantWarehouse) -> None:
+    [sql] = re.findall(r"^```sql\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    happened = [("ann", change) for change in ("added", "removed") * 3] + [("ben", "added"), ("ben", "removed")]
+    rows = ", ".join(f"(7, {sync}, '{user}', '{change}', '', now64(3))" for sync, (user, change) in enumerate(happened))
+    tenant_warehouse.command(f"INSERT INTO activation_changes VALUES {rows}")
+
+    found = tenant_warehouse.query(sql.replace("segops_acme.", ""))
+
+    assert found.result_rows == [(7, "ann", 3, 3)]
