@@ -91,7 +91,9 @@ def test_a_missing_key_is_told_and_reading_makes_none(home: Settings) -> None:
     assert not home.secret_key_file.exists()
 
 
-@pytest.mark.parametrize("key", ["too-short", NEW[:-2], f"{NEW},nonsense", "ключ"])
+@pytest.mark.parametrize(
+    "key", ["too-short", NEW[:-2], f"{NEW},nonsense", "ключ"], ids=["short", "cut off", "one of two", "no base64"]
+)
 def test_what_is_no_key_is_refused_without_repeating_it(home: Settings, key: str) -> None:
     with pytest.raises(SecretKeyError, match=r"SEGOPS_SECRET_KEY: key \d is not a Fernet key") as failure:
         SecretBox(_with_key(home, key)).seal("a")
