@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from segops_orchestration.activation.planned import Plan
 from segops_orchestration.catalog.connector_records import Hold
 from segops_orchestration_tests.activation.conftest import NewShop
 from segops_orchestration_tests.activation.roster.shop import Shop, users
@@ -217,3 +218,26 @@ def test_late_events_are_the_likely_cause(alone: Shop) -> None:
     hold = alone.sync().hold
     assert hold is not None
     assert hold.cause.startswith("late events: 1 ")
+
+
+def test_an_approval_during_a_sync_stays(filled: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Plan.share_in
+
+    def approved_meanwhile(self: Plan, other_sync: int) -> float:
+        _approve(filled)
+        return real(self, other_sync)
+
+    filled.want(users(20))
+    filled.sync()
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(Plan, "share_in", approved_meanwhile)
+        assert filled.sync().requests == 0
+    assert (filled.connector.status, _hold(filled).status) == ("active", "approved")
+    assert filled.sync().removed == 20
+
+
+@pytest.mark.parametrize(("kept", "would_hold"), [(28, False), (27, True)])
+def test_a_dry_run_says_what_would_be_held(filled: Shop, kept: int, would_hold: bool) -> None:
+    filled.want(users(kept))
+    result = filled.sync(dry_run=True)
+    assert (result.outcome, result.would_hold, filled.connector.status) == ("succeeded", would_hold, "active")

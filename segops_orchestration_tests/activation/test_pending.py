@@ -34,3 +34,13 @@ def test_the_audience_of_an_archived_segment_that_stays_is_no_backlog(shop: Shop
     shop.deliver(users(5))
     shop.catalog.archive_segment(shop.tenant, shop.segment)
     assert shop.backlog() == Backlog()
+
+
+def test_many_connectors_are_counted_a_few_at_a_time(new_tenant: NewShop) -> None:
+    shop = new_tenant()
+    every = [replace(shop, slug=f"to-{number}", segment=f"segment-{number}") for number in range(6)]
+    for number, one in enumerate(every):
+        one.open()
+        one.want(users(number))
+    found = pending(shop.catalog, shop.warehouse, shop.tenant)
+    assert [found[one.slug].adds for one in every] == [0, 1, 2, 3, 4, 5]

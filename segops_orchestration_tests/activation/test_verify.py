@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
+from segops_orchestration.activation import verify as verifying
+from segops_orchestration.activation.platform import User
 from segops_orchestration.activation.verify import Drift, Verification, verify
 from segops_orchestration.errors import SegOpsError
 from segops_orchestration_tests.activation.conftest import NewShop
@@ -90,3 +94,27 @@ def test_a_platform_that_cannot_be_read_back_says_so(shop: Shop, monkeypatch: py
     monkeypatch.setattr(Roster, "reads_back", False)
     with pytest.raises(SegOpsError, match="Roster cannot be read back"):
         _verify(shop)
+
+
+def test_a_refusal_while_verifying_does_not_stop_deliveries(shop: Shop) -> None:
+    shop.deliver(users(5))
+    shop.sandbox.misbehave("closed")
+    result = _verify(shop).result
+    assert (result.outcome, result.permanent, shop.connector.status) == ("failed", True, "active")
+
+
+def test_a_platform_is_asked_about_everybody_page_by_page(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_back(self: Roster, asked: Iterator[User]) -> Iterator[str]:
+        return (user.user_id for user in asked)
+
+    shop.deliver(users(5))
+    monkeypatch.setattr(Roster, "read_back", read_back)
+    monkeypatch.setattr(verifying, "_TOUCHED_AT_ONCE", 2)
+    assert _verify(shop).drift == Drift(found=5)
+
+
+def test_the_users_shown_are_the_first_ones(shop: Shop) -> None:
+    shop.sandbox.people.update(users(40))
+    drift = _verify(shop).drift
+    assert drift is not None
+    assert drift.stranger_users == tuple(sorted(users(10)))
