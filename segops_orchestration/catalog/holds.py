@@ -167,7 +167,7 @@ def _refuse_deleting(row: ConnectorRow, tenant_slug: str) -> None:
     if row.status == "deleting":
         raise Conflict(
             f"connector {row.slug!r} of tenant {tenant_slug!r} is being deleted; "
-            f"segops connectors delete {tenant_slug} {row.slug} --empty goes on with that"
+            f"segops connectors delete {tenant_slug} {row.slug} --empty or --leave goes on with that"
         )
 
 

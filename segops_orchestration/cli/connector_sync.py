@@ -44,7 +44,7 @@ def sync(tenant: str, connectors: Sequence[str], dry_run: bool, wait: float, as_
     that fails keeps no other waiting.
 
     --dry-run takes one connector: a line per user, "add" or "remove", a tab, the user id, and after another tab what
-    the user lacks for this platform, if anything.
+    the user lacks for this platform, if anything. It says at the end whether a sync would be held for its size.
 
     \b
     Exit codes: 0 fine (a paused connector too), 1 a sync failed,

@@ -82,6 +82,7 @@ def test_a_dry_run_lists_who_would_be_sent_and_sends_nobody(connected: Connected
     assert "9 to add and 0 to remove" in answer.err
     assert document["rows"][0] == {"action": "add", "user_id": "u0", "lacks": None}
     assert (document["adds"], document["removes"], document["outcome"]) == (9, 0, "succeeded")
+    assert document["would_hold"] is False
     assert connected.sandbox.members() == set()
 
 
