@@ -13,7 +13,16 @@ from datetime import datetime
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from segops_orchestration.catalog import connector_leases, connectors, deliveries, endpoints, holds, rates, syncs
+from segops_orchestration.catalog import (
+    connector_leases,
+    connectors,
+    deliveries,
+    endpoints,
+    holds,
+    rates,
+    sync_history,
+    syncs,
+)
 from segops_orchestration.catalog.connector_records import (
     Connector,
     ConnectorJob,
@@ -217,6 +226,16 @@ class ConnectorCatalog:
         """The newest syncs first, of one connector or of all of a tenant; ``kinds`` leaves out all others."""
         with self._transactions.read() as session:
             return syncs.every(session, tenant, slug, kinds=kinds, limit=limit)
+
+    def forget_syncs(self, before: datetime) -> int:
+        """Delete syncs that ended before then, with their jobs and holds; how many. What is still of use stays."""
+        forgotten = 0
+        while True:
+            with self._transactions.write() as (session, _):
+                some = sync_history.forget(session, before)
+            if not some:
+                return forgotten
+            forgotten += some
 
     def open_job(self, sync_id: int, batch_id: str, job: str, *, lease: ConnectorLease) -> ConnectorJob:
         """Write down a job that the platform has accepted; twice is once."""

@@ -10,6 +10,7 @@ from segops_orchestration.defs.delivery_checks import DELIVERY_CHECKS
 from segops_orchestration.defs.exports import ExportsConfig
 from segops_orchestration.defs.in_flight import DELIVER
 from segops_orchestration.defs.memberships import ComputeMode, MembershipsConfig
+from segops_orchestration.defs.resources import SegOpsResource
 from segops_orchestration.defs.swing import MEMBERSHIP_SWING
 
 TENANT_TAG = "segops/tenant"
@@ -17,6 +18,7 @@ MODE_TAG = "segops/mode"
 # The mode of runs that deliver; dagster.yaml bounds how many there are at once.
 DELIVER_MODE = "deliver"
 RUNS_KEPT_DAYS = 30
+SYNCS_KEPT_DAYS = 90
 
 FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 
@@ -96,6 +98,23 @@ def delete_old_runs(context: dg.OpExecutionContext, config: PurgeConfig) -> None
     context.log.info("deleted %d runs from before %s", len(records), before.isoformat(timespec="seconds"))
 
 
-@dg.job(description="Keep Dagster's history small. Ticks are purged by `retention` in dagster.yaml.")
+class PurgeSyncsConfig(dg.Config):
+    """Run config of ``delete_old_syncs``."""
+
+    days: int = Field(
+        default=SYNCS_KEPT_DAYS, ge=1, description="Syncs of connectors that ended longer ago are deleted."
+    )
+
+
+@dg.op
+def delete_old_syncs(context: dg.OpExecutionContext, config: PurgeSyncsConfig, segops: SegOpsResource) -> None:
+    """Delete lines of the sync log, with their jobs and holds; of each connector the newest of each outcome stays."""
+    before = datetime.now(UTC) - timedelta(days=config.days)
+    forgotten = segops.catalog.connectors.forget_syncs(before)
+    context.log.info("deleted %d syncs from before %s", forgotten, before.isoformat(timespec="seconds"))
+
+
+@dg.job(description=("Keep Dagster's history and the sync log small. Ticks are purged by `retention` in dagster.yaml."))
 def purge_old_runs() -> None:
     delete_old_runs()
+    delete_old_syncs()

@@ -90,6 +90,46 @@ def test_the_newest_syncs_come_first_and_kinds_can_be_left_out(vip: Catalog, lea
         vip.connectors.list_syncs("acme", "nobody")
 
 
+def test_syncs_of_long_ago_are_forgotten_but_for_the_newest_of_each_outcome(
+    vip: Catalog, lease: ConnectorLease, clock: Clock
+) -> None:
+    for status in ("succeeded", "failed", "succeeded", "failed", "succeeded"):
+        sync = vip.connectors.begin_sync("acme", "vip-klaviyo", "sync", lease=lease)
+        job = vip.connectors.open_job(sync.id, "b1", "job", lease=lease)
+        vip.connectors.finish_job(job.id, "succeeded", lease=lease)
+        vip.connectors.finish_sync(sync.id, status, lease=lease)
+    clock.move(60)
+    recent = vip.connectors.begin_sync("acme", "vip-klaviyo", "verify", lease=lease)
+
+    forgotten = vip.connectors.forget_syncs(NOON + timedelta(seconds=30))
+
+    left = vip.connectors.list_syncs("acme", "vip-klaviyo")
+    assert (forgotten, [one.status for one in left]) == (3, ["running", "succeeded", "failed"])
+    assert left[0] == recent
+    assert vip.connectors.forget_syncs(NOON + timedelta(seconds=30)) == 0
+
+
+def test_a_sync_with_an_open_job_or_an_undecided_hold_is_not_forgotten(
+    vip: Catalog, connector: Connector, lease: ConnectorLease, clock: Clock
+) -> None:
+    working = vip.connectors.begin_sync("acme", "vip-klaviyo", "sync", lease=lease)
+    job = vip.connectors.open_job(working.id, "b1", "job", lease=lease)
+    vip.connectors.finish_sync(working.id, "succeeded", lease=lease)
+    hold = _hold(vip, lease)
+    hold_sync = vip.connectors.list_syncs("acme")[0].id
+    # Each that begins closes the one before as abandoned.
+    syncs = [vip.connectors.begin_sync("acme", "vip-klaviyo", "sync", lease=lease) for _ in range(3)]
+    vip.connectors.finish_sync(syncs[-1].id, "succeeded", lease=lease)
+    clock.move(60)
+
+    assert vip.connectors.forget_syncs(NOON + timedelta(seconds=30)) == 1
+    assert [one.id for one in vip.connectors.list_syncs("acme")] == [syncs[2].id, syncs[1].id, hold_sync, working.id]
+    assert vip.connectors.open_jobs(connector) == [job]
+    found = vip.connectors.latest_hold(connector)
+    assert found is not None
+    assert found.id == hold
+
+
 # Jobs
 
 

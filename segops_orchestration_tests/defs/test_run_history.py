@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from segops_orchestration.definitions import defs
 from segops_orchestration.defs import in_flight, jobs
 from segops_orchestration_tests.compute.tenant import StoryTenant
+from segops_orchestration_tests.defs.connecting import CONNECTOR, connected
 from segops_orchestration_tests.defs.orchestration import Orchestration
 from segops_orchestration_tests.defs.stories import BUYERS, happened
 from segops_orchestration_tests.defs.test_sensor import a_run
@@ -91,8 +92,9 @@ def purge(instance: dg.DagsterInstance, **config: Any) -> None:
 
 
 def test_only_runs_of_long_ago_that_have_ended_are_deleted(
-    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    orchestration: Orchestration, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    instance = orchestration.instance
     old = [a_run(instance, dg.DagsterRunStatus.SUCCESS, {}) for _ in range(2)]
     old_but_running = a_run(instance, STARTED, {})
     purge(instance)
@@ -110,3 +112,16 @@ def test_only_runs_of_long_ago_that_have_ended_are_deleted(
     purge(instance)
     assert instance.get_run_by_id(old[1].run_id) is None
     assert instance.get_run_by_id(old_but_running.run_id) is not None
+
+
+def test_the_sync_log_is_cut_with_them(orchestration: Orchestration, tenant: StoryTenant) -> None:
+    with connected(tenant, "ann") as shop:
+        log = tenant.catalog.connectors
+        for _ in range(2):
+            sync = log.begin_sync(shop.slug, CONNECTOR, "sync")
+            log.finish_sync(sync.id, "succeeded")
+
+        purge(orchestration.instance)
+        assert len(shop.syncs()) == 2, "nothing was old enough"
+        log.forget_syncs(datetime.now(UTC) + timedelta(seconds=1))
+        assert [one.id for one in shop.syncs()] == [sync.id]
