@@ -258,8 +258,8 @@ class Soak:
     # What must be true.
 
     def _check(self) -> None:
-        assert self.wire.wrong == []
-        assert self.shop.sandbox.violations == []
+        assert not self.wire.wrong, self.wire.wrong
+        assert not self.shop.sandbox.violations, self.shop.sandbox.violations
 
     def _compare(self) -> None:
         """With nothing pending, only those whom the platform refused may differ."""

@@ -294,6 +294,17 @@ def test_a_job_that_never_ends_is_sent_again_after_a_day(open_shop: NewShop, hur
     assert shop.people() == users(10)
 
 
+def test_a_question_about_a_job_that_is_refused_stops_the_connector(open_shop: NewShop, hurried: None) -> None:
+    shop = open_shop(SANDBOXES["klaviyo"](speed=SPEED))
+    shop.sandbox.misbehave("revision_retired", skip=1, times=None)
+    shop.want(users(3))
+    result = shop.sync()
+    assert (result.outcome, result.permanent, shop.connector.status) == ("failed", True, "error")
+    assert "no longer served" in result.error
+    shop.until_quiet()
+    assert shop.people() == users(3)
+
+
 def test_rejected_rows_say_why(open_shop: NewShop, hurried: None) -> None:
     shop = open_shop(SANDBOXES["klaviyo"](speed=SPEED))
     shop.sandbox.account.upsert({"email": "ann@example.com"})

@@ -146,6 +146,13 @@ class Klaviyo(Platform):
         return Answer(rejected=rejected, job=",".join(jobs) or None)
 
     def follow(self, job: str, users: Sequence[User]) -> Answer | None:
+        try:
+            return self._outcome(job, users)
+        except BatchRefused as error:
+            # A question about a job has no users in it to blame.
+            raise PlatformRefused(str(error)) from None
+
+    def _outcome(self, job: str, users: Sequence[User]) -> Answer | None:
         waiting = {user.user_id for user in users}
         jobs = {one: self._job(one) for one in job.split(",")}
         if any(attributes.get("status") in _RUNNING for attributes in jobs.values()):
@@ -285,7 +292,10 @@ class Klaviyo(Platform):
     def _pages(self, path: str, call: str, params: Mapping[str, str] | None = None) -> Iterator[Mapping[str, Any]]:
         asked = {**(params or {}), "page[size]": str(PAGE)}
         while True:
-            document = self.http.call("GET", path, params=asked, limiter=self._limiters[call]).json() or {}
+            reply = self.http.send("GET", path, params=asked, limiter=self._limiters[call])
+            if reply.status >= 300:
+                raise self._refusal("GET", path, reply, ())
+            document = reply.json() or {}
             yield from document.get("data", ())
             following = (document.get("links") or {}).get("next")
             cursor = parse_qs(urlsplit(following).query).get("page[cursor]") if following else None
