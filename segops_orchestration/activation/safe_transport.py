@@ -25,7 +25,7 @@ from urllib3.exceptions import NewConnectionError
 
 from segops_orchestration.activation.safe_targets import Resolver, Target, TargetNotFound, parse_target, resolve
 
-MOST_ANSWER_BYTES = 4 << 20
+MOST_RECEIVED_BYTES = 4 << 20
 _READ_BYTES = 1 << 16
 
 
@@ -182,8 +182,8 @@ def _read(response: http.client.HTTPResponse) -> Answer:
     body = b""
     while part := response.read(_READ_BYTES):
         body += part
-        if len(body) > MOST_ANSWER_BYTES:
-            raise OSError(f"the answer has more than {MOST_ANSWER_BYTES:,} bytes")
+        if len(body) > MOST_RECEIVED_BYTES:
+            raise OSError(f"the answer has more than {MOST_RECEIVED_BYTES:,} bytes")
     return Answer(response.status, CaseInsensitiveDict(response.getheaders()), body)
 
 
