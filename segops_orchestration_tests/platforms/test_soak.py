@@ -70,7 +70,7 @@ def teller(open_shop: NewShop, tenant: Tenant, monkeypatch: pytest.MonkeyPatch) 
     # The machine that tests run on can be slow, and the vendor is sixty times as fast.
     monkeypatch.setattr("segops_orchestration.activation.sandbox.sandbox._GRACE_SECONDS", 2.0)
     monkeypatch.setattr(jobs, "_FIRST_PAUSE_SECONDS", 0.02)
-    monkeypatch.setattr(opening, "limiters", lambda *buckets: limiters(*buckets, speed=SPEED))
+    monkeypatch.setattr(opening, "limiters", lambda reserve, hold: limiters(reserve, hold, SPEED))
     return Teller(open_shop, tenant, monkeypatch)
 
 
