@@ -16,7 +16,7 @@ from segops_orchestration.activation.sandbox.server import SandboxServer
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.settings import Settings
 from segops_orchestration.warehouse.client import Warehouse
-from segops_orchestration_tests.activation.roster.platform import register
+from segops_orchestration_tests.activation.roster.platform import registered
 from segops_orchestration_tests.activation.roster.sandbox import RosterSandbox
 from segops_orchestration_tests.activation.roster.shop import Shop, StoryClock
 
@@ -34,10 +34,10 @@ def empty_catalog(settings: Settings, tmp_path_factory: pytest.TempPathFactory) 
 @contextmanager
 def tenants(settings: Settings, warehouse: Warehouse, empty: Path, path: Path) -> Iterator[Callable[[], Shop]]:
     """Makes shops with a tenant of their own, in a catalogue of this context; their databases are dropped."""
-    register()
     shutil.copy(empty, path)
     time = StoryClock()
     with (
+        registered(),
         Catalog.open(replace(settings, database_url=f"sqlite:///{path}"), clock=time.now) as catalog,
         SandboxServer(RosterSandbox()) as server,
         ExitStack() as stack,

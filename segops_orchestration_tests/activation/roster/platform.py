@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 from segops_orchestration.activation import platforms
@@ -97,3 +98,15 @@ def register() -> None:
     """Make it a type of connector."""
     sys.modules[f"{platforms.__name__}.roster"] = sys.modules[__name__]
     platforms._CLASSES["roster"] = ("roster", "Roster", "Roster")
+
+
+@contextmanager
+def registered() -> Iterator[None]:
+    """It is a type of connector meanwhile; afterwards it is what it was."""
+    before = platforms._CLASSES.get("roster")
+    register()
+    try:
+        yield
+    finally:
+        if before is None:
+            platforms._CLASSES.pop("roster")
