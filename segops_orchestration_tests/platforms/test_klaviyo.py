@@ -161,6 +161,22 @@ class TestEntering:
         assert answer.rejected["u000059"] == "Not a valid profile. (invalid)"
         assert "Not a valid profile" in answer.rejected["u000058"]
 
+    @pytest.mark.parametrize(("kind", "options"), [("429", {"wait": 3_600}), ("key_revoked", {})])
+    def test_a_batch_of_which_a_part_is_under_way_may_have_been_carried_out(
+        self,
+        platform: Platform,
+        sandbox: KlaviyoSandbox,
+        monkeypatch: pytest.MonkeyPatch,
+        kind: str,
+        options: dict[str, Any],
+    ) -> None:
+        monkeypatch.setattr(klaviyo, "MOST_IMPORT_BYTES", 4_000)
+        sandbox.misbehave(kind, skip=1, **options)
+        with pytest.raises(PlatformUnavailable) as unavailable:
+            platform.add(numbered(60), "b1")
+        assert unavailable.value.may_have_applied
+        assert sandbox.calls["bulk import"] == 2
+
     def test_a_user_id_too_long_for_a_profile_is_lacking(self, platform: Platform) -> None:
         assert platform.lacks(User("x" * 100_001)) == "its profile has 100,051 bytes; Klaviyo takes 100,000"
         assert platform.lacks(User("x")) is None

@@ -24,6 +24,7 @@ from segops_orchestration.activation.platform import (
     Finding,
     Platform,
     PlatformRefused,
+    PlatformUnavailable,
     User,
 )
 from segops_orchestration.activation.platforms.klaviyo_words import (
@@ -143,6 +144,11 @@ class Klaviyo(Platform):
                 # Another part of the batch may be under way, so the batch is not refused as a whole. Of this part
                 # nobody was taken; those whom it does not blame are tried again like the others.
                 rejected |= {user.user_id: refused.users.get(user.user_id, str(refused)) for user in part}
+            except (PlatformUnavailable, PlatformRefused) as error:
+                if not jobs:
+                    raise
+                # An earlier part is under way, and its job will not be followed.
+                raise PlatformUnavailable(str(error)) from error
         return Answer(rejected=rejected, job=",".join(jobs) or None)
 
     def follow(self, job: str, users: Sequence[User]) -> Answer | None:
@@ -247,7 +253,7 @@ class Klaviyo(Platform):
             raise self._refusal("POST", path, reply, [user.user_id for user in users])
         job = (reply.json() or {}).get("data", {}).get("id")
         if not job:
-            raise BatchRefused("Klaviyo took an import and did not name the job")
+            raise PlatformUnavailable("Klaviyo took an import and did not name the job")
         return str(job)
 
     def _job(self, job: str) -> Mapping[str, Any]:
