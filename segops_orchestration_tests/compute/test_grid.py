@@ -1,7 +1,12 @@
-"""Every property operator against every kind of value: one tenant, over a thousand segments, judged by the oracle."""
+"""Every property operator against every kind of value: one tenant, over a thousand segments, judged by the oracle.
+
+A run takes every third of the segments, from a place drawn anew; ``SEGOPS_GRID_STEP=1`` takes all.
+"""
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -15,12 +20,16 @@ from segops_orchestration_tests.oracle.case import AT
 from segops_orchestration_tests.oracle.evaluate import members_of_all
 from segops_orchestration_tests.oracle.grid import grid_definitions, grid_events
 
+STEP = int(os.environ.get("SEGOPS_GRID_STEP", "3"))
+FIRST = secrets.randbelow(STEP)
+DEFINITIONS = dict(list(grid_definitions().items())[FIRST::STEP])
+
 
 @pytest.fixture(scope="module")
 def grid_tenant(module_catalog: Catalog, warehouse: Warehouse) -> Iterator[StoryTenant]:
     with tenants(module_catalog, warehouse) as new_tenant:
         tenant = new_tenant()
-        tenant.define({str(slug): definition for slug, definition in grid_definitions().items()})
+        tenant.define({str(slug): definition for slug, definition in DEFINITIONS.items()})
         tenant.compute("full", at=AT - timedelta(days=1))
         tenant.ingest(grid_events(), received_later=datetime.now(UTC) - AT)
         yield tenant
@@ -35,7 +44,7 @@ def _stored(tenant: StoryTenant) -> Mapping[str, frozenset[str]]:
 
 
 def test_a_delta_and_then_a_full_computation_agree_with_the_oracle(grid_tenant: StoryTenant) -> None:
-    expected = {str(slug): found for slug, found in members_of_all(grid_definitions(), grid_events(), AT).items()}
+    expected = {str(slug): found for slug, found in members_of_all(DEFINITIONS, grid_events(), AT).items()}
 
     result = grid_tenant.compute("delta", at=AT)
     assert {segment.mode for segment in result.segments} == {"delta"}

@@ -102,6 +102,7 @@ def test_the_repetition_of_a_lost_removal_does_not_let_the_add_go_at_once(story:
     assert story.shop.people() == story.all
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("told", _UNKNOWN)
 def test_everybody_changes_their_mind_after_a_fault(story: Changing, told: dict[str, Any]) -> None:
     """Those to be added are to be removed, and the other way round, before the fault is over and after it."""
