@@ -60,6 +60,10 @@ class Patience:
     job: float = 86_400.0
     call: float | None = None
 
+    def settling(self, platform: type[Platform] | Platform) -> float:
+        """``settle`` for this platform."""
+        return platform.settle_seconds if self.settle is None else self.settle
+
 
 class _Paused(Exception):
     """Somebody paused the connector while it was synced."""
@@ -76,10 +80,11 @@ def wanted_of(
 ) -> Wanted:
     """What a connector's state is compared with; with ``nobody``, no user is wanted."""
     archived = connector.segment_status == "archived"
-    settle = platform.settle_seconds if patience.settle is None else patience.settle
     jobs = [job.batch_id for job in catalog.connectors.open_jobs(connector)]
     segment = None if nobody or archived else connector.segment_id
-    return Wanted(connector.id, segment, platform.reads_properties and stored.refused > 0, jobs, settle)
+    return Wanted(
+        connector.id, segment, platform.reads_properties and stored.refused > 0, jobs, patience.settling(platform)
+    )
 
 
 class SyncWork:
@@ -295,10 +300,8 @@ class SyncWork:
         def open_job(batch_id: str, job: str) -> None:
             self._catalog.connectors.open_job(self.record.id, batch_id, job, lease=self.held.lease)
 
-        settle = platform.settle_seconds if self._patience.settle is None else self._patience.settle
-        return Desk(
-            self.session, self.table, platform, self._tally, self.held.check, open_job, timedelta(seconds=settle)
-        )
+        settle = timedelta(seconds=self._patience.settling(platform))
+        return Desk(self.session, self.table, platform, self._tally, self.held.check, open_job, settle)
 
     def _finish_job(self, job_id: int, status: EndedJob) -> None:
         self._catalog.connectors.finish_job(job_id, status, lease=self.held.lease)
@@ -330,8 +333,7 @@ class SyncWork:
         except Exception as second:
             self._give_up(second, error)
             raise
-        self._log(status, error, backlog)
-        requests, retries = self._platform.traffic() if self._platform else (0, 0)
+        counts = self._log(status, error, backlog)
         return SyncResult(
             connector=self._catalog.connectors.get(self.connector.tenant, self.connector.slug),
             kind=self._kind,
@@ -340,11 +342,11 @@ class SyncWork:
             sync_id=self.record.id,
             adds=self._counts.adds,
             removes=self._counts.removes,
-            added=self._tally.added,
-            removed=self._tally.removed,
-            rejected=self._tally.rejected,
-            requests=requests,
-            retries=retries,
+            added=counts.added,
+            removed=counts.removed,
+            rejected=counts.rejected,
+            requests=counts.requests,
+            retries=counts.retries,
             milliseconds=round((time.monotonic() - self._started) * 1000),
             error=error,
             permanent=permanent,
@@ -364,7 +366,7 @@ class SyncWork:
         except SegOpsError as second:
             error.add_note(f"and saying so in the sync log failed too: {second}")
 
-    def _log(self, status: EndedSync, error: str, backlog: Backlog | None) -> None:
+    def _log(self, status: EndedSync, error: str, backlog: Backlog | None) -> SyncCounts:
         """Without a backlog, nobody knows what is left: then what the sync before said of it stays in force."""
         requests, retries = self._platform.traffic() if self._platform else (0, 0)
         counts = SyncCounts(
@@ -385,6 +387,7 @@ class SyncWork:
         elif (last := self._sync_before()) is not None:
             counts = replace(counts, pending=last.pending, refused=last.refused, next_try_at=last.next_try_at)
         end_sync(self._catalog, self.held.lease, self.session, self.record, status, counts, error)
+        return counts
 
     def _sync_before(self) -> SyncCounts | None:
         connector = self.connector

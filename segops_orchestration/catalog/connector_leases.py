@@ -6,16 +6,15 @@ transaction of everything that is written down. Every function works inside its 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any, cast
-from uuid import uuid4
+from datetime import datetime
 
-from sqlalchemy import CursorResult, delete, select, update
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session
 
 from segops_orchestration.catalog import connectors, tenants
 from segops_orchestration.catalog.connector_records import ConnectorLease
 from segops_orchestration.catalog.connector_tables import ConnectorLeaseRow, ConnectorRow
+from segops_orchestration.catalog.lease_rows import give_back, prolong, take
 from segops_orchestration.errors import ConnectorBusy, SegOpsError
 
 
@@ -55,11 +54,7 @@ def acquire(
     if row is None:
         row = ConnectorLeaseRow(connector_id=connector.id)
         session.add(row)
-    row.owner = owner
-    row.run_id = run_id
-    row.token = uuid4().hex
-    row.acquired_at = row.heartbeat_at = now
-    row.expires_at = now + timedelta(seconds=ttl_seconds)
+    take(row, owner, run_id, ttl_seconds, now)
     session.flush()
     return _record(row, tenant_slug, slug, ttl_seconds)
 
@@ -70,13 +65,7 @@ def renew(session: Session, lease: ConnectorLease, now: datetime) -> ConnectorLe
     Raises:
         ConnectorLeaseLost: it is somebody else's by now.
     """
-    expires_at = now + timedelta(seconds=lease.ttl_seconds)
-    result = session.execute(
-        update(ConnectorLeaseRow)
-        .where(ConnectorLeaseRow.connector_id == lease.connector_id, ConnectorLeaseRow.token == lease.token)
-        .values(heartbeat_at=now, expires_at=expires_at)
-    )
-    if cast(CursorResult[Any], result).rowcount == 0:
+    if not prolong(session, _ours(lease), ConnectorLeaseRow, lease.ttl_seconds, now):
         raise ConnectorLeaseLost(lease)
     row = session.get_one(ConnectorLeaseRow, lease.connector_id)
     return _record(row, lease.tenant, lease.connector, lease.ttl_seconds)
@@ -84,12 +73,7 @@ def renew(session: Session, lease: ConnectorLease, now: datetime) -> ConnectorLe
 
 def release(session: Session, lease: ConnectorLease) -> bool:
     """Give the lease back. False when it was no longer ours; nobody else's is touched."""
-    result = session.execute(
-        delete(ConnectorLeaseRow).where(
-            ConnectorLeaseRow.connector_id == lease.connector_id, ConnectorLeaseRow.token == lease.token
-        )
-    )
-    return cast(CursorResult[Any], result).rowcount == 1
+    return give_back(session, _ours(lease), ConnectorLeaseRow)
 
 
 def check(session: Session, lease: ConnectorLease) -> None:
@@ -129,6 +113,10 @@ def holder(session: Session, tenant_slug: str, slug: str, now: datetime) -> Conn
     if row is None or row.expires_at <= now:
         return None
     return _record(row, tenant_slug, slug, (row.expires_at - row.heartbeat_at).total_seconds())
+
+
+def _ours(lease: ConnectorLease) -> ColumnElement[bool]:
+    return and_(ConnectorLeaseRow.connector_id == lease.connector_id, ConnectorLeaseRow.token == lease.token)
 
 
 def _record(row: ConnectorLeaseRow, tenant_slug: str, slug: str, ttl_seconds: float) -> ConnectorLease:

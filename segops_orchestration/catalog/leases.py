@@ -7,14 +7,13 @@ lease to the ledger, which checks the token in the same transaction.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any, cast
-from uuid import uuid4
+from datetime import datetime
 
-from sqlalchemy import CursorResult, delete, update
+from sqlalchemy import ColumnElement, and_
 from sqlalchemy.orm import Session
 
 from segops_orchestration.catalog import tenants
+from segops_orchestration.catalog.lease_rows import give_back, prolong, take
 from segops_orchestration.catalog.records import Lease
 from segops_orchestration.catalog.tables import LeaseRow
 from segops_orchestration.errors import SegOpsError, TenantBusy
@@ -48,11 +47,7 @@ def acquire(
     if row is None:
         row = LeaseRow(tenant_id=tenant.id)
         session.add(row)
-    row.owner = owner
-    row.run_id = run_id
-    row.token = uuid4().hex
-    row.acquired_at = row.heartbeat_at = now
-    row.expires_at = now + timedelta(seconds=ttl_seconds)
+    take(row, owner, run_id, ttl_seconds, now)
     session.flush()
     return _record(row, tenant_slug, ttl_seconds)
 
@@ -63,13 +58,7 @@ def renew(session: Session, lease: Lease, now: datetime) -> Lease:
     Raises:
         LeaseLost: it is somebody else's by now.
     """
-    expires_at = now + timedelta(seconds=lease.ttl_seconds)
-    result = session.execute(
-        update(LeaseRow)
-        .where(LeaseRow.tenant_id == lease.tenant_id, LeaseRow.token == lease.token)
-        .values(heartbeat_at=now, expires_at=expires_at)
-    )
-    if cast(CursorResult[Any], result).rowcount == 0:
+    if not prolong(session, _ours(lease), LeaseRow, lease.ttl_seconds, now):
         raise LeaseLost(lease)
     row = session.get_one(LeaseRow, lease.tenant_id)
     return _record(row, lease.tenant, lease.ttl_seconds)
@@ -77,10 +66,7 @@ def renew(session: Session, lease: Lease, now: datetime) -> Lease:
 
 def release(session: Session, lease: Lease) -> bool:
     """Give the lease back. False when it was no longer ours; nobody else's is touched."""
-    result = session.execute(
-        delete(LeaseRow).where(LeaseRow.tenant_id == lease.tenant_id, LeaseRow.token == lease.token)
-    )
-    return cast(CursorResult[Any], result).rowcount == 1
+    return give_back(session, _ours(lease), LeaseRow)
 
 
 def require(session: Session, lease: Lease) -> None:
@@ -107,6 +93,10 @@ def holder(session: Session, tenant_slug: str, now: datetime) -> Lease | None:
     if row is None or row.expires_at <= now:
         return None
     return _record(row, tenant_slug, (row.expires_at - row.heartbeat_at).total_seconds())
+
+
+def _ours(lease: Lease) -> ColumnElement[bool]:
+    return and_(LeaseRow.tenant_id == lease.tenant_id, LeaseRow.token == lease.token)
 
 
 def _record(row: LeaseRow, tenant_slug: str, ttl_seconds: float) -> Lease:

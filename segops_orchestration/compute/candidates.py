@@ -147,11 +147,11 @@ class Candidates:
     def prepare(self, works: Sequence[PlannedWork]) -> None:
         """Look up all reasons of all levels that are there before anything is computed."""
         # A later level copies what is missing then; it must not find an event there without the payload that it needs.
-        read_later = {
-            need.event_type for work in works if work.references for need in needs_of(work.definition) if need.payload
-        }
+        read_later: set[str] = set()
         for work in works:
             needs = needs_of(work.definition)
+            if work.references:
+                read_later |= {need.event_type for need in needs if need.payload}
             for reason in self._reasons(work):
                 self._needs[reason] = combined(self._needs.get(reason, Needs()) | needs)
         self._needs = {reason: with_payloads(needs, read_later) for reason, needs in self._needs.items()}

@@ -103,9 +103,7 @@ def _days(oldest: Span | None) -> int:
 
 def with_payloads(needs: Iterable[Need], event_types: Collection[str]) -> Needs:
     """The same, with the payloads of these types."""
-    return combined(
-        replace(need, payload=True)
-        if need.event_type in event_types or (event_types and need.event_type == EVERY_TYPE)
-        else need
-        for need in needs
-    )
+    if not event_types:
+        return frozenset(needs)
+    with_payload = {*event_types, EVERY_TYPE}
+    return combined(replace(need, payload=True) if need.event_type in with_payload else need for need in needs)
