@@ -20,7 +20,7 @@ from segops_orchestration.errors import SegOpsError
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 # Oldest first; the last is the schema that this code speaks. A test compares it with the files.
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 
 # The advisory lock's number: any constant, the same in every version of this code.
 POSTGRES_LOCK = 5_734_678_001

@@ -129,6 +129,7 @@ class SegmentVersionRow(Base):
     version: Mapped[int] = mapped_column(primary_key=True)
     definition: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant)
+    created_by: Mapped[str | None] = mapped_column(Text)
 
 
 @event.listens_for(SegmentVersionRow, "before_update")
