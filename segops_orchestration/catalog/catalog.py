@@ -15,6 +15,7 @@ from segops_orchestration.catalog import leases, ledger, reports, segments, tena
 from segops_orchestration.catalog.connector_catalog import ConnectorCatalog
 from segops_orchestration.catalog.database import connect, translated_errors
 from segops_orchestration.catalog.migrate import migrate
+from segops_orchestration.catalog.people_catalog import PeopleCatalog
 from segops_orchestration.catalog.records import (
     CommittedChange,
     CommittedCounts,
@@ -50,6 +51,7 @@ class Catalog:
     Attributes:
         connectors: the door to connectors: their secrets, leases, syncs, jobs and holds.
         webhooks: the door to notices: who gets them, and the messages.
+        people: the door to people, their roles in tenants, API keys, and the audit log.
     """
 
     def __init__(self, engine: Engine, clock: Clock | None = None, secrets: SecretBox | None = None) -> None:
@@ -57,6 +59,7 @@ class Catalog:
         self._readers, self._writers = self._transactions.readers, self._transactions.writers
         self.connectors = ConnectorCatalog(self._transactions, secrets)
         self.webhooks = WebhookCatalog(self._transactions, secrets)
+        self.people = PeopleCatalog(self._transactions, secrets)
 
     @classmethod
     def open(cls, settings: Settings, *, clock: Clock | None = None) -> Self:

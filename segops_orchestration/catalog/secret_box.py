@@ -6,6 +6,7 @@ newest first, are a rotation under way: the first encrypts, all decrypt.
 
 from __future__ import annotations
 
+import hmac
 import os
 import tempfile
 from collections.abc import Sequence
@@ -68,6 +69,16 @@ class SecretBox:
             SecretKeyError: as ``open``.
         """
         return self.seal(self.open(sealed, what))
+
+    def signing_keys(self, purpose: str) -> list[bytes]:
+        """Keys of 32 bytes for signing, newest first, made from the encrypting ones; each purpose has its own.
+
+        Raises:
+            SecretKeyError: as ``seal``.
+        """
+        self._ensure_key()
+        _ = self._fernet  # refuses malformed keys
+        return [hmac.digest(key.encode(), f"segops {purpose}".encode(), "sha256") for key in self._keys()]
 
     @property
     def _source(self) -> str:

@@ -14,6 +14,7 @@ from segops_orchestration.errors import SegOpsError
 COMMANDS: dict[str, str] = {
     "demo": "Run the whole job on bundled real data: ingest, full, delta, exports.",
     "dev": "Start the warehouse and Dagster together; Ctrl-C stops all of it.",
+    "serve": "Serve the REST API; programs and people use SegOps through it.",
     "tenants": "Create, list and archive tenants.",
     "ingest": "Load events from CSV, Parquet or JSON lines files.",
     "segments": "Validate, test, apply, list and show segments written as files.",

@@ -179,6 +179,15 @@ class Warehouse:
             self._tenants[slug] = TenantWarehouse(self, slug)
         return self._tenants[slug]
 
+    def ping(self) -> None:
+        """Ask the server for nothing.
+
+        Raises:
+            WarehouseError: it does not answer.
+        """
+        with _refusals("warehouse"):
+            self.admin.query("SELECT 1")
+
     def tenant_slugs(self) -> list[str]:
         """Slugs that have a database here, in alphabetical order."""
         with _refusals("warehouse"):

@@ -1,0 +1,147 @@
+"""The gate: a request resolves to a caller, a tenant and a role once, and what is behind holds that tenant's stores.
+
+A route says who may pass by the type of its first parameter: ``Reader``, ``Writer``, ``Admin`` or ``Owner``, and
+``PersonOnly`` for what no key may do. It then has a ``Scope``; no route takes a tenant from a path or a body.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from segops_orchestration.api.errors import ApiError
+from segops_orchestration.api.services import Services, services_of
+from segops_orchestration.api.tokens import InvalidToken
+from segops_orchestration.catalog.people_records import Actor, ApiKey, Person, Role, role_at_least
+from segops_orchestration.catalog.tenant_catalog import TenantCatalog
+from segops_orchestration.warehouse.client import TenantWarehouse
+
+TENANT_HEADER = "X-SegOps-Tenant"
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="segops", ApiKey realm="segops"'}
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks: a person with a role in the tenant, or one of the tenant's secret keys."""
+
+    role: Role
+    person: Person | None = None
+    key: ApiKey | None = None
+
+    @property
+    def actor(self) -> Actor:
+        """The caller for the audit log and for ``created_by``."""
+        if self.person is not None:
+            return Actor("person", self.person.email)
+        assert self.key is not None
+        return Actor("key", f"{self.key.name} ({self.key.hint}...)")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What one request may touch: one tenant's part of the catalogue, and its database."""
+
+    tenant: str
+    caller: Caller
+    catalog: TenantCatalog
+    services: Services
+
+    @property
+    def database(self) -> TenantWarehouse:
+        """The tenant's database; the first use in a process brings it to the newest schema."""
+        return self.services.database(self.tenant)
+
+
+def unauthorized(detail: str) -> ApiError:
+    """401, with the ways to authenticate."""
+    return ApiError(401, detail, headers=_CHALLENGE)
+
+
+def credentials(request: Request) -> tuple[str, str]:
+    """The scheme (lower case) and the token of the request's Authorization."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    if not scheme:
+        raise unauthorized("authentication is missing: send Authorization: Bearer <token> or ApiKey <key>")
+    if scheme.lower() not in ("bearer", "apikey") or not token.strip():
+        raise unauthorized("Authorization must be 'Bearer <token>' or 'ApiKey <key>'")
+    return scheme.lower(), token.strip()
+
+
+def person_of(services: Services, token: str) -> Person:
+    """Whose access token this is."""
+    try:
+        claims = services.tokens.read("access", token)
+    except InvalidToken as error:
+        raise unauthorized(str(error)) from None
+    person = services.catalog.people.active_person(int(claims["sub"]))
+    if person is None:
+        raise unauthorized("the token's person is locked out")
+    return person
+
+
+def key_of(services: Services, text: str) -> ApiKey:
+    """The record of an API key that works."""
+    key = services.catalog.people.key(text)
+    if key is None:
+        raise unauthorized("the API key is not valid: mistyped, or revoked")
+    return key
+
+
+def resolve(request: Request) -> Scope:
+    """The scope of a request."""
+    services = services_of(request)
+    scheme, token = credentials(request)
+    if scheme == "apikey":
+        key = key_of(services, token)
+        if key.kind == "public":
+            raise ApiError(403, "a public key (pk_) only mints sessions at /api/auth/session/; use a secret key (sk_)")
+        return _scope(services, key.tenant, Caller(key.role, key=key))
+    person = person_of(services, token)
+    tenant, role = _team(services, person, _asked_tenant(request))
+    return _scope(services, tenant, Caller(role, person=person))
+
+
+def _asked_tenant(request: Request) -> str | None:
+    return request.headers.get(TENANT_HEADER) or request.query_params.get("tenant")
+
+
+def _team(services: Services, person: Person, asked: str | None) -> tuple[str, Role]:
+    teams = {member.tenant: member.role for member in services.catalog.people.teams_of(person.id)}
+    if asked is not None:
+        if asked not in teams:
+            raise ApiError(404, "no such tenant among yours")
+        return asked, teams[asked]
+    if not teams:
+        raise ApiError(403, "you are in no tenant's team")
+    if len(teams) > 1:
+        raise ApiError(400, f"you are in {len(teams)} tenants: say which by the header {TENANT_HEADER} or ?tenant=")
+    return next(iter(teams.items()))
+
+
+def _scope(services: Services, tenant: str, caller: Caller) -> Scope:
+    return Scope(tenant, caller, TenantCatalog(services.catalog, tenant), services)
+
+
+def _at_least(role: Role) -> Callable[[Scope], Scope]:
+    def check(scope: Annotated[Scope, Depends(resolve)]) -> Scope:
+        if not role_at_least(scope.caller.role, role):
+            raise ApiError(403, f"this needs the role {role}; you are {scope.caller.role}")
+        return scope
+
+    return check
+
+
+def _a_person(scope: Annotated[Scope, Depends(_at_least("viewer"))]) -> Scope:
+    if scope.caller.person is None:
+        raise ApiError(403, "only people may do this, not API keys")
+    return scope
+
+
+Reader = Annotated[Scope, Depends(_at_least("viewer"))]
+Writer = Annotated[Scope, Depends(_at_least("member"))]
+Admin = Annotated[Scope, Depends(_at_least("admin"))]
+Owner = Annotated[Scope, Depends(_at_least("owner"))]
+PersonOnly = Annotated[Scope, Depends(_a_person)]

@@ -1,0 +1,12 @@
+"""The routes, one module a resource. Each has a ``router``; ROUTERS is the table of contents."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from segops_orchestration.api.routes import api_keys, health
+
+ROUTERS: tuple[APIRouter, ...] = (
+    health.router,
+    api_keys.router,
+)

@@ -1,0 +1,40 @@
+"""What all requests share: the stores, the signer of tokens, and what runs beside the requests."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from segops_orchestration.api.tokens import TokenSigner
+from segops_orchestration.catalog.catalog import Catalog
+from segops_orchestration.settings import Settings
+from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse
+
+
+@dataclass
+class Services:
+    """The stores of one serving process. Only ``gate.py`` and the routes of ``auth`` use them unbound."""
+
+    settings: Settings
+    catalog: Catalog
+    warehouse: Warehouse
+    tokens: TokenSigner
+    _migrated: set[str] = field(default_factory=set)
+    _migrating: threading.Lock = field(default_factory=threading.Lock)
+
+    def database(self, tenant: str) -> TenantWarehouse:
+        """The tenant's database, at the newest schema."""
+        database = self.warehouse.tenant(tenant)
+        if tenant not in self._migrated:
+            with self._migrating:
+                database.migrate()
+                self._migrated.add(tenant)
+        return database
+
+
+def services_of(request: Request) -> Services:
+    """The services of the application that answers."""
+    services: Services = request.app.state.services
+    return services
