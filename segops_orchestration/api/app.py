@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from segops_orchestration.api.documented import document
 from segops_orchestration.api.errors import handle_errors
 from segops_orchestration.api.middleware import RequestMiddleware
 from segops_orchestration.api.routes import ROUTERS
@@ -54,4 +55,5 @@ def make_app(settings: Settings) -> FastAPI:
     app.add_middleware(RequestMiddleware, max_body_bytes=MAX_BODY_BYTES)
     for router in ROUTERS:
         app.include_router(router, prefix="/api")
+    document(app)
     return app

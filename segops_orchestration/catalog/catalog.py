@@ -35,6 +35,7 @@ from segops_orchestration.catalog.records import (
     UnfinishedSegment,
 )
 from segops_orchestration.catalog.secret_box import SecretBox
+from segops_orchestration.catalog.service_catalog import ServiceCatalog
 from segops_orchestration.catalog.transactions import Clock, Transactions
 from segops_orchestration.catalog.webhooks import WebhookCatalog
 from segops_orchestration.dsl.segment_file import SegmentDocument
@@ -52,6 +53,7 @@ class Catalog:
         connectors: the door to connectors: their secrets, leases, syncs, jobs and holds.
         webhooks: the door to notices: who gets them, and the messages.
         people: the door to people, their roles in tenants, API keys, and the audit log.
+        service: the doors to what the REST service keeps.
     """
 
     def __init__(self, engine: Engine, clock: Clock | None = None, secrets: SecretBox | None = None) -> None:
@@ -60,6 +62,7 @@ class Catalog:
         self.connectors = ConnectorCatalog(self._transactions, secrets)
         self.webhooks = WebhookCatalog(self._transactions, secrets)
         self.people = PeopleCatalog(self._transactions, secrets)
+        self.service = ServiceCatalog(self._transactions)
 
     @classmethod
     def open(cls, settings: Settings, *, clock: Clock | None = None) -> Self:
@@ -133,15 +136,17 @@ class Catalog:
         *,
         sources: Mapping[str, str] | None = None,
         prune: bool = False,
+        created_by: str | None = None,
     ) -> list[SaveResult]:
         """Create or version segments, all or none; results in the order of ``documents``.
 
         ``sources`` says, by slug, how a problem names its document (a file, say); else it is ``slug vip``.
         ``prune`` archives the active segments that no document speaks of; their results follow by slug.
+        ``created_by`` names who makes the new versions.
         Raises InvalidDocument with every problem, Conflict.
         """
         with self._write() as (session, now):
-            return segments.save(session, tenant, documents, sources, now, prune=prune)
+            return segments.save(session, tenant, documents, sources, now, prune=prune, created_by=created_by)
 
     def plan_segments(
         self,

@@ -1,0 +1,26 @@
+"""The door to what the REST service keeps: schemas, repeated requests, exports, computations asked for."""
+
+from __future__ import annotations
+
+from segops_orchestration.catalog.compute_requests import ComputeRequests
+from segops_orchestration.catalog.event_schemas import EventSchemas
+from segops_orchestration.catalog.export_requests import ExportRequests
+from segops_orchestration.catalog.idempotency import IdempotencyKeys
+from segops_orchestration.catalog.transactions import Transactions
+
+
+class ServiceCatalog:
+    """``Catalog.service``; each attribute is a door of its own.
+
+    Attributes:
+        event_schemas: what events of a type look like.
+        idempotency: requests that were answered, by their keys.
+        exports: files of members that somebody asked for.
+        computations: computations that somebody asked for.
+    """
+
+    def __init__(self, transactions: Transactions) -> None:
+        self.event_schemas = EventSchemas(transactions)
+        self.idempotency = IdempotencyKeys(transactions)
+        self.exports = ExportRequests(transactions)
+        self.computations = ComputeRequests(transactions)
