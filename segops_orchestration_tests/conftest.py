@@ -17,7 +17,22 @@ from segops_orchestration_tests.postgres_server import NOT_FOUND, URL_VARIABLE, 
 POSTGRES_URL = os.environ.get(URL_VARIABLE)
 
 
+# What takes longest begins first, so that no worker waits at the end for the other one's last file.
+_LONGEST_FIRST = ("end_to_end", "compute", "platforms", "docs")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Order the tests by room, longest first, and take out what cannot run here."""
+    items.sort(key=_place)
+    _without_postgres(config, items)
+
+
+def _place(item: pytest.Item) -> int:
+    room = item.path.parent.name
+    return _LONGEST_FIRST.index(room) if room in _LONGEST_FIRST else len(_LONGEST_FIRST)
+
+
+def _without_postgres(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Without a Postgres to run on, its tests are taken out of the selection."""
     if POSTGRES_URL or binaries():
         return
@@ -31,20 +46,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say that tests were taken out."""
     if not (POSTGRES_URL or binaries()):
         terminalreporter.write_line(f"Tests on Postgres were left out. {NOT_FOUND}", yellow=True)
-
-
-# What takes longest begins first, so that no worker waits at the end for the other one's last file.
-_LONGEST_FIRST = ("end_to_end", "compute", "platforms", "docs")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Order the tests by room, longest first; within a room they keep their order."""
-
-    def place(item: pytest.Item) -> int:
-        room = item.path.parent.name
-        return _LONGEST_FIRST.index(room) if room in _LONGEST_FIRST else len(_LONGEST_FIRST)
-
-    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
