@@ -48,12 +48,13 @@ class Segment:
 
 @dataclass(frozen=True)
 class SegmentVersion:
-    """One immutable version of a segment's definition."""
+    """One immutable version of a segment's definition. ``created_by`` is None where nobody was named."""
 
     segment_id: int
     version: int
     definition: dict[str, Any]
     created_at: datetime
+    created_by: str | None = None
 
 
 @dataclass(frozen=True)

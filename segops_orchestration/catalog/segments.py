@@ -29,10 +29,12 @@ def save(
     now: datetime,
     *,
     prune: bool = False,
+    created_by: str | None = None,
 ) -> list[SaveResult]:
     """Create or version segments; results in the order of ``documents``.
 
-    With ``prune``, active segments that no document speaks of are archived; their results follow by slug.
+    ``created_by`` goes into each version that this makes. With ``prune``, active segments that no document speaks of
+    are archived; their results follow by slug.
 
     Raises:
         NotFound, Conflict: no such tenant, or it is archived.
@@ -45,7 +47,7 @@ def save(
     stored: _Stored = {row.slug: (row, definition) for row, definition in _load(session, tenant.id)}
     leaving = _leaving(documents, stored) if prune else []
     outcomes: dict[str, Outcome] = {
-        document.slug: _save_one(session, tenant, document, stored, now) for document in documents
+        document.slug: _save_one(session, tenant, document, stored, now, created_by) for document in documents
     }
     _refuse(references.problems(tenant_slug, _nodes(documents, stored, names, leaving)))
     for slug in leaving:
@@ -138,7 +140,9 @@ def versions(session: Session, tenant_slug: str, slug: str) -> list[SegmentVersi
         select(SegmentVersionRow).where(SegmentVersionRow.segment_id == row.id).order_by(SegmentVersionRow.version)
     )
     return [
-        SegmentVersion(found.segment_id, found.version, json.loads(found.definition), found.created_at)
+        SegmentVersion(
+            found.segment_id, found.version, json.loads(found.definition), found.created_at, found.created_by
+        )
         for found in rows
     ]
 
@@ -186,7 +190,12 @@ def _outcome(document: SegmentDocument, stored: tuple[SegmentRow, str] | None) -
 
 
 def _save_one(
-    session: Session, tenant: TenantRow, document: SegmentDocument, stored: _Stored, now: datetime
+    session: Session,
+    tenant: TenantRow,
+    document: SegmentDocument,
+    stored: _Stored,
+    now: datetime,
+    created_by: str | None,
 ) -> Outcome:
     outcome = _outcome(document, stored.get(document.slug))
     if outcome == "unchanged":
@@ -210,7 +219,7 @@ def _save_one(
         row, _ = stored[document.slug]
         row.name, row.description, row.status, row.updated_at = document.name, document.description, "active", now
     if outcome != "updated":
-        _add_version(session, row, text, now)
+        _add_version(session, row, text, now, created_by)
     stored[document.slug] = row, text
     return outcome
 
@@ -227,9 +236,12 @@ def _archive_row(session: Session, row: SegmentRow, now: datetime) -> None:
     session.flush()
 
 
-def _add_version(session: Session, row: SegmentRow, text: str, now: datetime) -> None:
+def _add_version(session: Session, row: SegmentRow, text: str, now: datetime, created_by: str | None) -> None:
     row.version += 1
-    session.add(SegmentVersionRow(segment_id=row.id, version=row.version, definition=text, created_at=now))
+    version = SegmentVersionRow(
+        segment_id=row.id, version=row.version, definition=text, created_at=now, created_by=created_by
+    )
+    session.add(version)
 
 
 def _names(documents: Sequence[SegmentDocument], sources: Mapping[str, str] | None) -> dict[str, str]:

@@ -29,9 +29,9 @@ class TenantCatalog:
 
     # Segments
 
-    def save_segments(self, documents: Sequence[SegmentDocument]) -> list[SaveResult]:
+    def save_segments(self, documents: Sequence[SegmentDocument], *, created_by: str | None = None) -> list[SaveResult]:
         """``Catalog.save_segments``."""
-        return self.whole.save_segments(self.tenant, documents)
+        return self.whole.save_segments(self.tenant, documents, created_by=created_by)
 
     def list_segments(self, include_archived: bool = False) -> list[Segment]:
         """``Catalog.list_segments``."""

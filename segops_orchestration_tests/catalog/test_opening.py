@@ -10,6 +10,7 @@ from sqlalchemy import Engine, event, inspect, text
 from sqlalchemy.exc import IntegrityError
 
 from segops_orchestration.catalog import migrate as migrating
+from segops_orchestration.catalog import service_tables
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.database import WRITES, connect
 from segops_orchestration.catalog.tables import Base
@@ -17,6 +18,14 @@ from segops_orchestration.errors import SegOpsError
 from segops_orchestration.settings import Settings
 from segops_orchestration_tests.catalog.helpers import document, save, spec
 from segops_orchestration_tests.catalog.racing import race
+
+_A_SEGMENT_OF_THE_FIRST_TABLES = (
+    "INSERT INTO segments (tenant_id, slug, name, description, segment_type, status, version, created_at, updated_at)"
+    " SELECT id, 'vip', 'vip', '', 'rule', 'active', 1, '2026-01-01 00:00:00.000000', '2026-01-01 00:00:00.000000'"
+    " FROM tenants",
+    "INSERT INTO segment_versions (segment_id, version, definition, created_at)"
+    " SELECT id, 1, '{}', '2026-01-01 00:00:00.000000' FROM segments",
+)
 
 
 @pytest.fixture
@@ -28,6 +37,7 @@ def test_opening_creates_home_and_every_table(catalog_settings: Settings, engine
     Catalog.open(catalog_settings).close()
 
     assert set(inspect(engine).get_table_names()) == {*Base.metadata.tables, "alembic_version"}
+    assert service_tables.EventSchemaRow.__tablename__ in Base.metadata.tables
 
 
 def test_what_was_saved_is_there_when_opened_again(catalog_settings: Settings) -> None:
@@ -117,16 +127,19 @@ def test_an_upgrade_that_fails_leaves_nothing(
 
 
 def test_an_older_catalogue_is_brought_to_the_newest_tables_and_keeps_what_it_has(
-    catalog_settings: Settings, monkeypatch: pytest.MonkeyPatch
+    catalog_settings: Settings, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(migrating, "REVISIONS", migrating.REVISIONS[:1])
     with Catalog.open(catalog_settings) as old:
         old.create_tenant("acme")
-        save(old, document("vip"))
+    with engine.begin() as connection:
+        for statement in _A_SEGMENT_OF_THE_FIRST_TABLES:
+            connection.execute(text(statement))
     monkeypatch.undo()
 
     with Catalog.open(catalog_settings) as new:
         assert [one.slug for one in new.list_segments("acme")] == ["vip"]
+        assert [one.created_by for one in new.versions("acme", "vip")] == [None]
         assert new.connectors.create("acme", spec()).status == "active"
 
 
@@ -140,7 +153,7 @@ def test_a_catalogue_of_a_newer_version_is_refused(catalog_settings: Settings, e
 
 
 def test_references_between_rows_are_enforced(acme: Catalog, engine: Engine) -> None:
-    orphan = text("INSERT INTO segment_versions VALUES (99, 1, '{}', '2026-01-01 00:00:00.000000')")
+    orphan = text("INSERT INTO segment_versions VALUES (99, 1, '{}', '2026-01-01 00:00:00.000000', NULL)")
 
     with engine.connect() as connection, pytest.raises(IntegrityError):
         connection.execute(orphan)

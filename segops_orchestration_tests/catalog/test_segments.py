@@ -367,3 +367,11 @@ def test_archiving_twice_is_once(acme: Catalog, clock: Clock) -> None:
     clock.move(60)
 
     assert acme.archive_segment("acme", "vip") == archived
+
+
+def test_a_version_says_who_made_it_and_an_unchanged_save_changes_nobody(acme: Catalog) -> None:
+    acme.save_segments("acme", [document("vip")], created_by="ada@example.com")
+    acme.save_segments("acme", [document("vip")], created_by="bob@example.com")
+    acme.save_segments("acme", [document("vip", orders=2)])
+
+    assert [one.created_by for one in acme.versions("acme", "vip")] == ["ada@example.com", None]
