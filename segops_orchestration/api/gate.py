@@ -98,6 +98,8 @@ def resolve(request: Request) -> Scope:
         key = key_of(services, token)
         if key.kind == "public":
             raise ApiError(403, "a public key (pk_) only mints sessions at /api/auth/session/; use a secret key (sk_)")
+        if _asked_tenant(request) not in (None, key.tenant):
+            raise ApiError(404, "the API key is of another tenant")
         return _scope(services, key.tenant, Caller(key.role, key=key))
     person = person_of(services, token)
     tenant, role = _team(services, person, _asked_tenant(request))
