@@ -27,7 +27,7 @@ class EventSchemaRow(Base):
 
 
 class IdempotencyKeyRow(Base):
-    """The answer to a request that carried a key. ``status`` None: the first of its kind is still being answered."""
+    """The answer to a request that carried a key. ``status`` None: none yet, somebody works till ``claimed_until``."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (Index(None, "created_at"),)
@@ -39,6 +39,7 @@ class IdempotencyKeyRow(Base):
     status: Mapped[int | None]
     response: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant)
+    claimed_until: Mapped[datetime] = mapped_column(Instant)
 
 
 class SegmentExportRow(Base):
