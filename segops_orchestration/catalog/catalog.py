@@ -16,6 +16,7 @@ from segops_orchestration.catalog.connector_catalog import ConnectorCatalog
 from segops_orchestration.catalog.database import connect, translated_errors
 from segops_orchestration.catalog.migrate import migrate
 from segops_orchestration.catalog.people_catalog import PeopleCatalog
+from segops_orchestration.catalog.persons import PersonsCatalog
 from segops_orchestration.catalog.records import (
     CommittedChange,
     CommittedCounts,
@@ -53,6 +54,7 @@ class Catalog:
         connectors: the door to connectors: their secrets, leases, syncs, jobs and holds.
         webhooks: the door to notices: who gets them, and the messages.
         people: the door to people, their roles in tenants, API keys, and the audit log.
+        persons: the door to what the catalogue does about the persons in a tenant's data.
         service: the doors to what the REST service keeps.
     """
 
@@ -62,6 +64,7 @@ class Catalog:
         self.connectors = ConnectorCatalog(self._transactions, secrets)
         self.webhooks = WebhookCatalog(self._transactions, secrets)
         self.people = PeopleCatalog(self._transactions, secrets)
+        self.persons = PersonsCatalog(self._transactions)
         self.service = ServiceCatalog(self._transactions)
 
     @classmethod
