@@ -12,7 +12,10 @@ from segops_orchestration.catalog.tables import NEVER_REUSE_IDS, Base, BigId, In
 
 
 class PersonRow(Base):
-    """``email`` is lower case; ``password_hash`` is Argon2id, None until the person has chosen a password."""
+    """``email`` is lower case; ``password_hash`` is Argon2id, None until the person has chosen a password.
+
+    Access tokens name the ``token_version`` that they were made under: to raise it ends them all.
+    """
 
     __tablename__ = "people"
     __table_args__ = (
@@ -25,6 +28,7 @@ class PersonRow(Base):
     email: Mapped[str] = mapped_column(String(254))
     name: Mapped[str] = mapped_column(Text)
     password_hash: Mapped[str | None] = mapped_column(Text)
+    token_version: Mapped[int] = mapped_column(default=1)
     status: Mapped[PersonStatus] = mapped_column(String(16))
     created_at: Mapped[datetime] = mapped_column(Instant)
     last_login_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -92,7 +96,7 @@ class RefreshTokenRow(Base):
     """One a refresh. ``family`` is all tokens of one login; a used one that comes again ends them all."""
 
     __tablename__ = "refresh_tokens"
-    __table_args__ = (UniqueConstraint("token_hash"), Index(None, "family"), Index(None, "expires_at"), NEVER_REUSE_IDS)
+    __table_args__ = (UniqueConstraint("token_hash"), Index(None, "family"), Index(None, "person_id"), NEVER_REUSE_IDS)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     person_id: Mapped[int] = mapped_column(ForeignKey("people.id"))
@@ -102,6 +106,19 @@ class RefreshTokenRow(Base):
     expires_at: Mapped[datetime] = mapped_column(Instant)
     used_at: Mapped[datetime | None] = mapped_column(Instant)
     revoked_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class PasswordTokenRow(Base):
+    """Lets whoever holds it choose a person's password, once. At most one a person: a newer one replaces it."""
+
+    __tablename__ = "password_tokens"
+    __table_args__ = (UniqueConstraint("token_hash"),)
+
+    person_id: Mapped[int] = mapped_column(ForeignKey("people.id"), primary_key=True, autoincrement=False)
+    token_hash: Mapped[str] = mapped_column(String(64))
+    created_by: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+    expires_at: Mapped[datetime] = mapped_column(Instant)
 
 
 class AuditEntryRow(Base):
