@@ -190,7 +190,7 @@ def list_changes(
         NotFound: no such tenant or segment.
     """
     tenant = tenants.get(session, tenant_slug)
-    query = _committed_changes(tenant)
+    query = committed_changes(tenant)
     part, whole = SegmentComputationRow, ComputationRow
     if segment is not None:
         query = query.where(part.segment_id == segments.find(session, tenant, segment)[0].id)
@@ -203,7 +203,7 @@ def list_changes(
     if not quiet:
         query = query.where(or_(part.entered > 0, part.exited > 0))
     query = query.order_by(part.computation_id.desc(), SegmentRow.slug).limit(limit)
-    return [_change(row, one, slug) for row, one, slug in session.execute(query)]
+    return [change_record(row, one, slug) for row, one, slug in session.execute(query)]
 
 
 def change_as_of(session: Session, tenant_slug: str, segment: int | str, at: datetime) -> CommittedChange | None:
@@ -215,17 +215,18 @@ def change_as_of(session: Session, tenant_slug: str, segment: int | str, at: dat
     tenant = tenants.get(session, tenant_slug)
     part, whole = SegmentComputationRow, ComputationRow
     query = (
-        _committed_changes(tenant)
+        committed_changes(tenant)
         .where(part.segment_id == segments.find(session, tenant, segment)[0].id, whole.at <= at)
         .order_by(whole.at.desc(), part.computation_id.desc())
         .limit(1)
     )
     for row, one, slug in session.execute(query):
-        return _change(row, one, slug)
+        return change_record(row, one, slug)
     return None
 
 
-def _committed_changes(tenant: TenantRow) -> Select[SegmentComputationRow, ComputationRow, str]:
+def committed_changes(tenant: TenantRow) -> Select[SegmentComputationRow, ComputationRow, str]:
+    """The rows of what ``change_record`` tells, of all segments of a tenant."""
     part, whole = SegmentComputationRow, ComputationRow
     return (
         select(part, whole, SegmentRow.slug)
@@ -235,7 +236,8 @@ def _committed_changes(tenant: TenantRow) -> Select[SegmentComputationRow, Compu
     )
 
 
-def _change(row: SegmentComputationRow, one: ComputationRow, slug: str) -> CommittedChange:
+def change_record(row: SegmentComputationRow, one: ComputationRow, slug: str) -> CommittedChange:
+    """The committed part of a computation as a frozen record."""
     return CommittedChange(
         computation_id=one.id,
         run_id=one.run_id,

@@ -53,7 +53,7 @@ def save(
     for slug in leaving:
         _archive_row(session, stored[slug][0], now)
         outcomes[slug] = "archived"
-    return [SaveResult(_record(*stored[slug], tenant_slug), outcome) for slug, outcome in outcomes.items()]
+    return [SaveResult(record(*stored[slug], tenant_slug), outcome) for slug, outcome in outcomes.items()]
 
 
 def plan(
@@ -75,7 +75,7 @@ def plan(
     stored: _Stored = {row.slug: (row, definition) for row, definition in _load(session, tenant.id)}
     leaving = _leaving(documents, stored) if prune else []
     _refuse(references.problems(tenant_slug, _nodes(documents, stored, names, leaving)))
-    records = {slug: _record(*found, tenant_slug) for slug, found in stored.items()}
+    records = {slug: record(*found, tenant_slug) for slug, found in stored.items()}
     changes = [
         SegmentChange(one.slug, _outcome(one, stored.get(one.slug)), records.get(one.slug), one) for one in documents
     ]
@@ -95,7 +95,7 @@ def every(session: Session, tenant_slug: str, *, include_archived: bool) -> list
     """
     tenant = tenants.get(session, tenant_slug)
     return [
-        _record(row, definition, tenant_slug)
+        record(row, definition, tenant_slug)
         for row, definition in _load(session, tenant.id)
         if include_archived or row.status == "active"
     ]
@@ -108,7 +108,7 @@ def get(session: Session, tenant_slug: str, segment: int | str) -> Segment:
         NotFound: no such tenant or segment; names the nearest spelling.
     """
     tenant = tenants.get(session, tenant_slug)
-    return _record(*find(session, tenant, segment), tenant_slug)
+    return record(*find(session, tenant, segment), tenant_slug)
 
 
 def archive(session: Session, tenant_slug: str, slug: str, now: datetime) -> Segment:
@@ -126,7 +126,7 @@ def archive(session: Session, tenant_slug: str, slug: str, now: datetime) -> Seg
         raise Conflict(f"segment {slug!r} of tenant {tenant_slug!r} is used by {', '.join(users)}: change them first")
     if row.status == "active":
         _archive_row(session, row, now)
-    return _record(row, definition, tenant_slug)
+    return record(row, definition, tenant_slug)
 
 
 def versions(session: Session, tenant_slug: str, slug: str) -> list[SegmentVersion]:
@@ -219,7 +219,7 @@ def _save_one(
         row, _ = stored[document.slug]
         row.name, row.description, row.status, row.updated_at = document.name, document.description, "active", now
     if outcome != "updated":
-        _add_version(session, row, text, now, created_by)
+        add_version(session, row, text, now, created_by)
     stored[document.slug] = row, text
     return outcome
 
@@ -236,7 +236,8 @@ def _archive_row(session: Session, row: SegmentRow, now: datetime) -> None:
     session.flush()
 
 
-def _add_version(session: Session, row: SegmentRow, text: str, now: datetime, created_by: str | None) -> None:
+def add_version(session: Session, row: SegmentRow, text: str, now: datetime, created_by: str | None) -> None:
+    """Make ``text``, canonical JSON, the row's next and current version."""
     row.version += 1
     version = SegmentVersionRow(
         segment_id=row.id, version=row.version, definition=text, created_at=now, created_by=created_by
@@ -291,7 +292,8 @@ def _nodes(
     return nodes
 
 
-def _record(row: SegmentRow, definition: str, tenant_slug: str) -> Segment:
+def record(row: SegmentRow, definition: str, tenant_slug: str) -> Segment:
+    """The row with its current definition's text, as a frozen record."""
     return Segment(
         id=row.id,
         tenant=tenant_slug,
