@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.people_catalog import NewApiKey
 from segops_orchestration.catalog.people_records import Actor, ApiKey, KeyKind, Role
-from segops_orchestration.catalog.records import SaveResult, Segment, SegmentStatus, SegmentVersion, Tenant
+from segops_orchestration.catalog.records import (
+    CommittedChange,
+    SaveResult,
+    Segment,
+    SegmentStatus,
+    SegmentVersion,
+    Tenant,
+)
+from segops_orchestration.catalog.segment_edits import SegmentEdit
+from segops_orchestration.catalog.segment_views import NamedSegment, SegmentView
 from segops_orchestration.dsl.segment_file import SegmentDocument
 
 
@@ -52,6 +62,45 @@ class TenantCatalog:
     def segment_status(self, include_archived: bool = False) -> list[SegmentStatus]:
         """``Catalog.segment_status``."""
         return self.whole.segment_status(self.tenant, include_archived)
+
+    # Segments as callers of the service change and see them
+
+    def create_segment(
+        self, document: SegmentDocument, actor: Actor, *, free_slug: bool = False, active: bool = True
+    ) -> Segment:
+        """``SegmentEdits.create``."""
+        return self.whole.service.segments.create(self.tenant, document, actor, free_slug=free_slug, active=active)
+
+    def change_segment(self, segment_id: int, edit: SegmentEdit, actor: Actor) -> Segment:
+        """``SegmentEdits.change``."""
+        return self.whole.service.segments.change(self.tenant, segment_id, edit, actor)
+
+    def restore_segment_version(self, segment_id: int, version: int, actor: Actor) -> Segment:
+        """``SegmentEdits.restore_version``."""
+        return self.whole.service.segments.restore_version(self.tenant, segment_id, version, actor)
+
+    def segment_versions(self, segment_id: int, *, before: int | None, limit: int) -> list[SegmentVersion]:
+        """``SegmentEdits.versions``."""
+        return self.whole.service.segments.versions(self.tenant, segment_id, before=before, limit=limit)
+
+    def segment_view(self, segment_id: int) -> SegmentView:
+        """``SegmentViews.one``."""
+        return self.whole.service.segment_views.one(self.tenant, segment_id)
+
+    def segment_views(self, *, active: bool | None, offset: int, limit: int) -> tuple[list[SegmentView], int]:
+        """``SegmentViews.page``."""
+        return self.whole.service.segment_views.page(self.tenant, active=active, offset=offset, limit=limit)
+
+    def segment_changes(
+        self, segment_id: int, *, since: datetime | None, offset: int, limit: int
+    ) -> tuple[list[CommittedChange], int]:
+        """``SegmentViews.changes``."""
+        views = self.whole.service.segment_views
+        return views.changes(self.tenant, segment_id, since=since, offset=offset, limit=limit)
+
+    def named_segments(self, segment_ids: Sequence[int]) -> list[NamedSegment]:
+        """``SegmentViews.named``."""
+        return self.whole.service.segment_views.named(self.tenant, segment_ids)
 
     # API keys
 
