@@ -18,6 +18,10 @@ class Conflict(SegOpsError):
     """The request contradicts what is stored: a slug in use, a segment that others refer to."""
 
 
+class Forbidden(SegOpsError):
+    """Whoever asks may not do this."""
+
+
 class TenantBusy(SegOpsError):
     """Another computation holds the tenant's lease.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -12,6 +13,8 @@ from segops_orchestration.errors import SegOpsError
 
 QUERY_MEMORY_VARIABLE = "SEGOPS_MAX_QUERY_MEMORY"
 DEFAULT_QUERY_MEMORY = 1 << 30
+API_RATE_VARIABLE = "SEGOPS_API_RATE"
+DEFAULT_API_RATE = 2000.0
 SECRET_KEY_VARIABLE = "SEGOPS_SECRET_KEY"
 # Reading and writing blocks of events takes about a third of this, whatever the query is about.
 _LEAST_QUERY_MEMORY = 128 << 20
@@ -35,6 +38,21 @@ def memory_amount(variable: str, text: str, least: int) -> int:
     return limit
 
 
+def rate(variable: str, text: str) -> float:
+    """A number of requests a second.
+
+    Raises:
+        SegOpsError: it is not a number from 0 to a million.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= 1_000_000:
+        raise SegOpsError(f"{variable}: {text!r} is not a number of requests a second; 0 means without limit")
+    return number
+
+
 @dataclass(frozen=True)
 class Settings:
     """Paths and addresses of one SegOps installation.
@@ -47,6 +65,8 @@ class Settings:
             (``SEGOPS_MAX_QUERY_MEMORY``, default 1 GiB).
         secret_key: what encrypts the secrets of connectors, several keys comma separated, newest first
             (``SEGOPS_SECRET_KEY``); None means the file ``secret_key_file``.
+        api_rate: requests a second that each process of the REST API takes from one caller (``SEGOPS_API_RATE``,
+            default 2000); 0 means any number.
     """
 
     home: Path
@@ -54,6 +74,7 @@ class Settings:
     database_url: str
     max_query_memory: int = DEFAULT_QUERY_MEMORY
     secret_key: str | None = field(default=None, repr=False)
+    api_rate: float = DEFAULT_API_RATE
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -73,6 +94,7 @@ class Settings:
             database_url=env.get("SEGOPS_DATABASE_URL") or f"sqlite:///{home / 'catalog.db'}",
             max_query_memory=memory_amount(QUERY_MEMORY_VARIABLE, memory, _LEAST_QUERY_MEMORY),
             secret_key=env.get(SECRET_KEY_VARIABLE) or None,
+            api_rate=rate(API_RATE_VARIABLE, env.get(API_RATE_VARIABLE) or str(DEFAULT_API_RATE)),
         )
 
     @property

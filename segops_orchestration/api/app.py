@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from segops_orchestration.api.documented import document
 from segops_orchestration.api.errors import handle_errors
 from segops_orchestration.api.middleware import RequestMiddleware
+from segops_orchestration.api.origins import OriginMiddleware
 from segops_orchestration.api.routes import ROUTERS
 from segops_orchestration.api.services import Services
 from segops_orchestration.api.tokens import TokenSigner
@@ -37,8 +38,11 @@ def make_app(settings: Settings) -> FastAPI:
         with Catalog.open(settings) as catalog:
             warehouse = Warehouse.connect(settings)
             try:
-                app.state.services = Services(settings, catalog, warehouse, TokenSigner(SecretBox(settings)))
-                yield
+                services = app.state.services = Services(settings, catalog, warehouse, TokenSigner(SecretBox(settings)))
+                try:
+                    yield
+                finally:
+                    services.close()
             finally:
                 warehouse.close()
 
@@ -52,6 +56,7 @@ def make_app(settings: Settings) -> FastAPI:
         openapi_url="/api/openapi.json",
     )
     handle_errors(app)
+    app.add_middleware(OriginMiddleware)
     app.add_middleware(RequestMiddleware, max_body_bytes=MAX_BODY_BYTES)
     for router in ROUTERS:
         app.include_router(router, prefix="/api")

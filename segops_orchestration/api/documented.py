@@ -16,7 +16,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from segops_orchestration.api.gate import TENANT_HEADER, resolve
+from segops_orchestration.api.gate import TENANT_HEADER, resolve, resolve_sender
 
 
 class Problem(BaseModel):
@@ -61,6 +61,7 @@ _MEANINGS = {
 _ANY = (413, 500, 503)
 _GATE = (400, 401, 403, 404, 429)
 _READING = (400,)
+_GATES = (resolve, resolve_sender)
 
 Responses = dict[int | str, dict[str, Any]]
 
@@ -130,7 +131,7 @@ def _response(status: int) -> dict[str, Any]:
 
 
 def _passes_gate(dependant: Dependant) -> bool:
-    return any(found.call is resolve for found in _inside(dependant))
+    return any(found.call in _GATES for found in _inside(dependant))
 
 
 def _inside(dependant: Dependant) -> Iterator[Dependant]:

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from segops_orchestration.errors import (
     Conflict,
     ConnectorBusy,
+    Forbidden,
     InvalidDocument,
     NotFound,
     QueryMemoryExceeded,
@@ -90,6 +91,8 @@ def _segops_error(error: SegOpsError) -> JSONResponse:
         return JSONResponse(fields, 400)
     if isinstance(error, NotFound):
         return JSONResponse({"detail": str(error)}, 404)
+    if isinstance(error, Forbidden):
+        return JSONResponse({"detail": str(error)}, 403)
     if isinstance(error, TenantBusy | ConnectorBusy):
         return JSONResponse({"detail": str(error), "run_id": error.holder}, 409)
     if isinstance(error, Conflict):

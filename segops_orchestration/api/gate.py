@@ -2,6 +2,8 @@
 
 A route says who may pass by the type of its first parameter: ``Reader``, ``Writer``, ``Admin`` or ``Owner``, and
 ``PersonOnly`` for what no key may do. It then has a ``Scope``; no route takes a tenant from a path or a body.
+``Events`` is for sending events, which sessions of public keys may do as well; ``Somebody`` for what a person does in
+no tenant, such as changing their password.
 """
 
 from __future__ import annotations
@@ -13,8 +15,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from segops_orchestration.api.errors import ApiError
+from segops_orchestration.api.limits import network_of
+from segops_orchestration.api.origins import check_origin, refuse_pages
 from segops_orchestration.api.services import Services, services_of
-from segops_orchestration.api.tokens import InvalidToken
+from segops_orchestration.api.tokens import ExpiredToken, InvalidToken
+from segops_orchestration.catalog.api_keys import PREFIXES
 from segops_orchestration.catalog.people_records import Actor, ApiKey, Person, Role, role_at_least
 from segops_orchestration.catalog.tenant_catalog import TenantCatalog
 from segops_orchestration.warehouse.client import TenantWarehouse
@@ -70,15 +75,24 @@ def credentials(request: Request) -> tuple[str, str]:
     return scheme.lower(), token.strip()
 
 
-def person_of(services: Services, token: str) -> Person:
-    """Whose access token this is."""
+def person_of(request: Request) -> Person:
+    """Whose access token the request has, in whatever tenants they are."""
+    services = services_of(request)
+    scheme, token = credentials(request)
+    if scheme == "apikey":
+        raise ApiError(403, "only people may do this, not API keys")
+    return _person(services, token)
+
+
+def _person(services: Services, token: str) -> Person:
     try:
         claims = services.tokens.read("access", token)
     except InvalidToken as error:
         raise unauthorized(str(error)) from None
-    person = services.catalog.people.active_person(int(claims["sub"]))
+    person = services.catalog.sessions.access(int(claims["sub"]), int(claims["ver"]))
     if person is None:
-        raise unauthorized("the token's person is locked out")
+        raise unauthorized("the token has been ended: the person is locked out, or has a new password")
+    services.limits.spend(f"person {person.id}")
     return person
 
 
@@ -87,6 +101,8 @@ def key_of(services: Services, text: str) -> ApiKey:
     key = services.catalog.people.key(text)
     if key is None:
         raise unauthorized("the API key is not valid: mistyped, or revoked")
+    services.limits.spend(f"key {key.id}")
+    services.key_use.note(key.id)
     return key
 
 
@@ -94,16 +110,55 @@ def resolve(request: Request) -> Scope:
     """The scope of a request."""
     services = services_of(request)
     scheme, token = credentials(request)
+    refuse_pages(request)
     if scheme == "apikey":
-        key = key_of(services, token)
-        if key.kind == "public":
+        if token.startswith(PREFIXES["public"]):
             raise ApiError(403, "a public key (pk_) only mints sessions at /api/auth/session/; use a secret key (sk_)")
+        key = key_of(services, token)
         if _asked_tenant(request) not in (None, key.tenant):
             raise ApiError(404, "the API key is of another tenant")
         return _scope(services, key.tenant, Caller(key.role, key=key))
-    person = person_of(services, token)
+    person = _person(services, token)
     tenant, role = _team(services, person, _asked_tenant(request))
     return _scope(services, tenant, Caller(role, person=person))
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Whoever may send events. With ``uid``, a session of a public key, all of them are this user's."""
+
+    scope: Scope
+    uid: str | None
+
+
+def resolve_sender(request: Request) -> Sender:
+    """Who sends events: a secret key or a person of role member or more, or a session that a public key minted."""
+    services = services_of(request)
+    scheme, token = credentials(request)
+    session = _session(services, request, token) if scheme == "bearer" else None
+    if session is not None:
+        return session
+    return Sender(_require(resolve(request), "member"), None)
+
+
+def _session(services: Services, request: Request, token: str) -> Sender | None:
+    try:
+        claims = services.tokens.read("session", token)
+    except ExpiredToken as error:
+        raise unauthorized(str(error)) from None
+    except InvalidToken:
+        return None
+    key = services.catalog.people.key_by_id(int(claims["key"]))
+    if key is None:
+        raise unauthorized("the session's API key is revoked")
+    services.limits.spend(f"key {key.id} from {address_of(request)}")
+    check_origin(request, key)
+    return Sender(_scope(services, key.tenant, Caller("member", key=key)), str(claims["uid"]))
+
+
+def address_of(request: Request) -> str:
+    """Where the request comes from, as rates are counted."""
+    return network_of(request.client.host if request.client else None)
 
 
 def _asked_tenant(request: Request) -> str | None:
@@ -129,11 +184,15 @@ def _scope(services: Services, tenant: str, caller: Caller) -> Scope:
 
 def _at_least(role: Role) -> Callable[[Scope], Scope]:
     def check(scope: Annotated[Scope, Depends(resolve)]) -> Scope:
-        if not role_at_least(scope.caller.role, role):
-            raise ApiError(403, f"this needs the role {role}; you are {scope.caller.role}")
-        return scope
+        return _require(scope, role)
 
     return check
+
+
+def _require(scope: Scope, role: Role) -> Scope:
+    if not role_at_least(scope.caller.role, role):
+        raise ApiError(403, f"this needs the role {role}; you are {scope.caller.role}")
+    return scope
 
 
 def _a_person(scope: Annotated[Scope, Depends(_at_least("viewer"))]) -> Scope:
@@ -147,3 +206,5 @@ Writer = Annotated[Scope, Depends(_at_least("member"))]
 Admin = Annotated[Scope, Depends(_at_least("admin"))]
 Owner = Annotated[Scope, Depends(_at_least("owner"))]
 PersonOnly = Annotated[Scope, Depends(_a_person)]
+Events = Annotated[Sender, Depends(resolve_sender)]
+Somebody = Annotated[Person, Depends(person_of)]

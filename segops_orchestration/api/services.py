@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from segops_orchestration.api.key_use import KeyUse
+from segops_orchestration.api.limits import CallerLimits, LoginThrottle
+from segops_orchestration.api.origins import PublicOrigins
 from segops_orchestration.api.tokens import TokenSigner
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.settings import Settings
@@ -21,8 +24,21 @@ class Services:
     catalog: Catalog
     warehouse: Warehouse
     tokens: TokenSigner
+    limits: CallerLimits = field(init=False)
+    logins: LoginThrottle = field(default_factory=LoginThrottle)
+    key_use: KeyUse = field(init=False)
+    origins: PublicOrigins = field(init=False)
     _migrated: set[str] = field(default_factory=set)
     _migrating: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self.limits = CallerLimits(self.settings.api_rate)
+        self.key_use = KeyUse(self.catalog)
+        self.origins = PublicOrigins(self.catalog)
+
+    def close(self) -> None:
+        """End what runs beside the requests."""
+        self.key_use.close()
 
     def database(self, tenant: str) -> TenantWarehouse:
         """The tenant's database, at the newest schema."""

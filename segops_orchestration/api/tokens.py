@@ -19,6 +19,10 @@ class InvalidToken(Exception):
     """A token that is malformed, expired, of another kind, or not signed by us."""
 
 
+class ExpiredToken(InvalidToken):
+    """A token of ours that was valid once."""
+
+
 class TokenSigner:
     """Makes and reads tokens. Keys come from the installation's secret key, one for each kind of token.
 
@@ -41,7 +45,7 @@ class TokenSigner:
         """A token's claims.
 
         Raises:
-            InvalidToken: why it opens nothing.
+            InvalidToken: why it opens nothing; ExpiredToken where that is all.
         """
         import jwt
 
@@ -53,7 +57,7 @@ class TokenSigner:
             except jwt.InvalidSignatureError:
                 continue
             except jwt.ExpiredSignatureError:
-                raise InvalidToken("the token has expired") from None
+                raise ExpiredToken("the token has expired") from None
             except jwt.InvalidTokenError:
                 break
             if claims["typ"] == kind:

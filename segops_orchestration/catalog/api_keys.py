@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import Select, or_, select, update
 from sqlalchemy.orm import Session
 
 from segops_orchestration.catalog.people_records import ApiKey, KeyKind, Role
 from segops_orchestration.catalog.people_tables import ApiKeyRow
 from segops_orchestration.catalog.tables import TenantRow
-from segops_orchestration.errors import NotFound
+from segops_orchestration.dsl.wording import found
+from segops_orchestration.errors import InvalidDocument, NotFound, Problem
 
 PREFIXES: dict[KeyKind, str] = {"secret": "sk_", "public": "pk_"}
+ANY_ORIGIN = "*"
+USE_NOTED_EVERY = timedelta(minutes=1)
 _HINT_CHARACTERS = 9
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 
 
 def new_key(kind: KeyKind) -> str:
@@ -27,7 +32,7 @@ def new_key(kind: KeyKind) -> str:
 
 def key_hash(key: str) -> str:
     """What is stored in place of a key. A fast hash is enough: nobody guesses 256 random bits."""
-    return hashlib.sha256(key.encode()).hexdigest()
+    return hashlib.sha256(key.encode(errors="replace")).hexdigest()
 
 
 def create(
@@ -62,13 +67,61 @@ def create(
 
 def by_key(session: Session, key: str) -> ApiKey | None:
     """The record of a key that works: known, not revoked, its tenant active."""
-    query = (
-        select(ApiKeyRow, TenantRow.slug)
-        .join(TenantRow, TenantRow.id == ApiKeyRow.tenant_id)
-        .where(ApiKeyRow.key_hash == key_hash(key), ApiKeyRow.revoked_at.is_(None), TenantRow.status == "active")
+    row = session.execute(_working().where(ApiKeyRow.key_hash == key_hash(key))).first()
+    return None if row is None else record(row[0], row[1])
+
+
+def by_id(session: Session, key_id: int) -> ApiKey | None:
+    """The record of a key that works, as ``by_key``."""
+    row = session.execute(_working().where(ApiKeyRow.id == key_id)).first()
+    return None if row is None else record(row[0], row[1])
+
+
+def public_key(session: Session, key: str) -> tuple[ApiKey, str] | None:
+    """The record of a public key that works, and its encrypted hmac secret."""
+    row = session.execute(_working().where(ApiKeyRow.key_hash == key_hash(key), ApiKeyRow.kind == "public")).first()
+    if row is None or row[0].hmac_secret is None:
+        return None
+    return record(row[0], row[1]), row[0].hmac_secret
+
+
+def public_origins(session: Session) -> frozenset[str]:
+    """The origins that any public key allows."""
+    query = _working().where(ApiKeyRow.kind == "public").with_only_columns(ApiKeyRow.allowed_origins).distinct()
+    return frozenset(origin for origins in session.scalars(query) for origin in json.loads(origins))
+
+
+def note_use(session: Session, key_id: int, now: datetime) -> None:
+    """Write down that a key was used, unless that was written less than a minute ago."""
+    session.execute(
+        update(ApiKeyRow)
+        .where(
+            ApiKeyRow.id == key_id,
+            or_(ApiKeyRow.last_used_at.is_(None), ApiKeyRow.last_used_at <= now - USE_NOTED_EVERY),
+        )
+        .values(last_used_at=now)
     )
-    found = session.execute(query).first()
-    return None if found is None else record(found[0], found[1])
+
+
+def check_origins(kind: KeyKind, origins: Sequence[str]) -> None:
+    """Refuse what browsers never send as an origin.
+
+    Raises:
+        InvalidDocument: what was found and what is allowed.
+    """
+    if kind == "secret" and origins:
+        raise InvalidDocument([Problem("allowed_origins", "only public keys have them; secret keys are for servers")])
+    problems = [
+        Problem(
+            f"allowed_origins[{index}]",
+            f"{found(origin)} is not an origin; write scheme://host or scheme://host:port in lower case, as in "
+            "https://shop.example, or * for all",
+        )
+        for index, origin in enumerate(origins)
+        if origin != ANY_ORIGIN and not _ORIGIN.fullmatch(origin)
+    ]
+    if problems:
+        raise InvalidDocument(problems)
 
 
 def of_tenant(session: Session, tenant: TenantRow, *, include_revoked: bool = False) -> list[ApiKey]:
@@ -89,6 +142,14 @@ def find(session: Session, tenant: TenantRow, key_id: int) -> ApiKeyRow:
     if row is None or row.tenant_id != tenant.id or row.revoked_at is not None:
         raise NotFound(f"no API key {key_id}")
     return row
+
+
+def _working() -> Select[ApiKeyRow, str]:
+    return (
+        select(ApiKeyRow, TenantRow.slug)
+        .join(TenantRow, TenantRow.id == ApiKeyRow.tenant_id)
+        .where(ApiKeyRow.revoked_at.is_(None), TenantRow.status == "active")
+    )
 
 
 def record(row: ApiKeyRow, tenant: str) -> ApiKey:

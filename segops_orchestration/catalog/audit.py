@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from segops_orchestration.catalog.people_records import Actor, AuditEntry
@@ -38,18 +38,30 @@ def note(
     )
 
 
-def entries(session: Session, tenant_id: int | None, *, before: int | None, limit: int) -> list[AuditEntry]:
+def entries(
+    session: Session, tenant_id: int | None, *, before: int | None, limit: int, offset: int = 0
+) -> list[AuditEntry]:
     """A tenant's newest entries (None: of no tenant), newest first; ``before``, an entry's id, goes on from there."""
     query = (
         select(AuditEntryRow, TenantRow.slug)
         .outerjoin(TenantRow, TenantRow.id == AuditEntryRow.tenant_id)
-        .where(AuditEntryRow.tenant_id == tenant_id if tenant_id is not None else AuditEntryRow.tenant_id.is_(None))
+        .where(_of(tenant_id))
         .order_by(AuditEntryRow.id.desc())
         .limit(limit)
+        .offset(offset)
     )
     if before is not None:
         query = query.where(AuditEntryRow.id < before)
     return [_record(row, slug) for row, slug in session.execute(query)]
+
+
+def count(session: Session, tenant_id: int | None) -> int:
+    """How many entries there are."""
+    return session.scalar(select(func.count()).select_from(AuditEntryRow).where(_of(tenant_id))) or 0
+
+
+def _of(tenant_id: int | None) -> ColumnElement[bool]:
+    return AuditEntryRow.tenant_id.is_(None) if tenant_id is None else AuditEntryRow.tenant_id == tenant_id
 
 
 def _record(row: AuditEntryRow, slug: str | None) -> AuditEntry:

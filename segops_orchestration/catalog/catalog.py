@@ -37,6 +37,7 @@ from segops_orchestration.catalog.records import (
 )
 from segops_orchestration.catalog.secret_box import SecretBox
 from segops_orchestration.catalog.service_catalog import ServiceCatalog
+from segops_orchestration.catalog.session_catalog import SessionCatalog
 from segops_orchestration.catalog.transactions import Clock, Transactions
 from segops_orchestration.catalog.webhooks import WebhookCatalog
 from segops_orchestration.dsl.segment_file import SegmentDocument
@@ -54,6 +55,7 @@ class Catalog:
         connectors: the door to connectors: their secrets, leases, syncs, jobs and holds.
         webhooks: the door to notices: who gets them, and the messages.
         people: the door to people, their roles in tenants, API keys, and the audit log.
+        sessions: the door to logging in.
         persons: the door to what the catalogue does about the persons in a tenant's data.
         service: the doors to what the REST service keeps.
     """
@@ -64,6 +66,7 @@ class Catalog:
         self.connectors = ConnectorCatalog(self._transactions, secrets)
         self.webhooks = WebhookCatalog(self._transactions, secrets)
         self.people = PeopleCatalog(self._transactions, secrets)
+        self.sessions = SessionCatalog(self._transactions)
         self.persons = PersonsCatalog(self._transactions)
         self.service = ServiceCatalog(self._transactions)
 

@@ -1,22 +1,21 @@
-"""People and their place in tenants. Every function works inside its caller's transaction."""
+"""People. Every function works inside its caller's transaction."""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from segops_orchestration.catalog.people_records import Person, PersonStatus, Role, TeamMember
-from segops_orchestration.catalog.people_tables import PersonRow, TeamMemberRow
-from segops_orchestration.catalog.tables import TenantRow
+from segops_orchestration.catalog.people_records import Person
+from segops_orchestration.catalog.people_tables import PersonRow
 from segops_orchestration.dsl.wording import found
 from segops_orchestration.errors import Conflict, InvalidDocument, NotFound, Problem
 
 # One @ with something on both sides: whether mail arrives is for the mail to say.
-_EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s]{1,189}")
+_EMAIL = re.compile(r"[^@\s\x00-\x1f\x7f\ud800-\udfff]{1,64}@[^@\s\x00-\x1f\x7f\ud800-\udfff]{1,189}")
 
 
 def normal_email(email: str) -> str:
@@ -41,13 +40,26 @@ def create(session: Session, email: str, name: str, password_hash: str | None, n
     address = normal_email(email)
     if session.scalar(select(PersonRow.id).where(PersonRow.email == address)) is not None:
         raise _exists(address)
-    row = PersonRow(email=address, name=name or address, password_hash=password_hash, status="active", created_at=now)
+    row = PersonRow(
+        email=address,
+        name=name.strip() or address,
+        password_hash=password_hash,
+        token_version=1,
+        status="active",
+        created_at=now,
+    )
     session.add(row)
     try:
         session.flush()
     except IntegrityError as error:
         raise _exists(address) from error
     return row
+
+
+def find_or_create(session: Session, address: str, name: str, now: datetime) -> tuple[PersonRow, bool]:
+    """The person with an address that is normal, or a new one without a password; and whether they are new."""
+    row = session.scalar(select(PersonRow).where(PersonRow.email == address))
+    return (create(session, address, name, None, now), True) if row is None else (row, False)
 
 
 def by_email(session: Session, email: str) -> PersonRow:
@@ -64,91 +76,15 @@ def by_email(session: Session, email: str) -> PersonRow:
     return row
 
 
-def by_id(session: Session, person_id: int) -> PersonRow:
-    """The person with an id.
-
-    Raises:
-        NotFound: there is none.
-    """
-    row = session.get(PersonRow, person_id)
-    if row is None:
-        raise NotFound(f"no person {person_id}")
-    return row
-
-
 def every(session: Session) -> list[Person]:
     """Everybody, by email."""
     return [record(row) for row in session.scalars(select(PersonRow).order_by(PersonRow.email))]
-
-
-def set_status(session: Session, row: PersonRow, status: PersonStatus) -> Person:
-    """Lock a person out, or let them in again."""
-    row.status = status
-    session.flush()
-    return record(row)
-
-
-def teams_of(session: Session, person_id: int) -> list[TeamMember]:
-    """The active tenants that a person is in, by slug."""
-    query = _members().where(TeamMemberRow.person_id == person_id, TenantRow.status == "active")
-    return [member_record(*row) for row in session.execute(query.order_by(TenantRow.slug))]
-
-
-def team(session: Session, tenant_id: int) -> list[TeamMember]:
-    """Everybody in a tenant, by email."""
-    query = _members().where(TeamMemberRow.tenant_id == tenant_id)
-    return [member_record(*row) for row in session.execute(query.order_by(PersonRow.email))]
-
-
-def team_member(session: Session, tenant_id: int, member_id: int) -> TeamMemberRow:
-    """One membership of this tenant, by its id.
-
-    Raises:
-        NotFound: this tenant has none such.
-    """
-    row = session.get(TeamMemberRow, member_id)
-    if row is None or row.tenant_id != tenant_id:
-        raise NotFound(f"no team member {member_id}")
-    return row
-
-
-def join(session: Session, tenant: TenantRow, person: PersonRow, role: Role, now: datetime) -> TeamMember:
-    """Put a person into a tenant.
-
-    Raises:
-        Conflict: they are in it already, or it has an owner and ``role`` is owner.
-    """
-    row = TeamMemberRow(tenant_id=tenant.id, person_id=person.id, role=role, created_at=now)
-    present = session.scalars(select(TeamMemberRow).where(TeamMemberRow.tenant_id == tenant.id)).all()
-    if any(member.person_id == person.id for member in present):
-        raise Conflict(f"{person.email} is in the team of tenant {tenant.slug!r} already")
-    if role == "owner" and any(member.role == "owner" for member in present):
-        raise Conflict(f"tenant {tenant.slug!r} has an owner already; ownership can be transferred")
-    session.add(row)
-    try:
-        session.flush()
-    except IntegrityError as error:
-        raise Conflict(f"the team of tenant {tenant.slug!r} was changed at the same moment; try again") from error
-    return member_record(row, person, tenant.slug)
 
 
 def record(row: PersonRow) -> Person:
     """The row as a frozen record, without the password's hash."""
     has_password = row.password_hash is not None
     return Person(row.id, row.email, row.name, row.status, has_password, row.created_at, row.last_login_at)
-
-
-def member_record(row: TeamMemberRow, person: PersonRow, tenant: str) -> TeamMember:
-    """The rows as one frozen record."""
-    return TeamMember(row.id, tenant, record(person), row.role, row.created_at)
-
-
-def _members() -> Select[TeamMemberRow, PersonRow, str]:
-    return (
-        select(TeamMemberRow, PersonRow, TenantRow.slug)
-        .join(PersonRow, PersonRow.id == TeamMemberRow.person_id)
-        .join(TenantRow, TenantRow.id == TeamMemberRow.tenant_id)
-    )
 
 
 def _exists(address: str) -> Conflict:
