@@ -12,6 +12,7 @@ from segops_orchestration.api.limits import CallerLimits, LoginThrottle
 from segops_orchestration.api.origins import PublicOrigins
 from segops_orchestration.api.tokens import TokenSigner
 from segops_orchestration.catalog.catalog import Catalog
+from segops_orchestration.compute.lookup import MembershipLookup
 from segops_orchestration.settings import Settings
 from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse
 
@@ -28,6 +29,7 @@ class Services:
     logins: LoginThrottle = field(default_factory=LoginThrottle)
     key_use: KeyUse = field(init=False)
     origins: PublicOrigins = field(init=False)
+    _lookups: dict[str, MembershipLookup] = field(default_factory=dict)
     _migrated: set[str] = field(default_factory=set)
     _migrating: threading.Lock = field(default_factory=threading.Lock)
 
@@ -39,6 +41,13 @@ class Services:
     def close(self) -> None:
         """End what runs beside the requests."""
         self.key_use.close()
+
+    def lookup(self, tenant: str) -> MembershipLookup:
+        """Membership checks of the tenant, which remember what they have found out about its tables."""
+        found = self._lookups.get(tenant)
+        if found is None:
+            found = self._lookups.setdefault(tenant, MembershipLookup(self.database(tenant)))
+        return found
 
     def database(self, tenant: str) -> TenantWarehouse:
         """The tenant's database, at the newest schema."""

@@ -65,6 +65,11 @@ class TokenSigner:
         raise InvalidToken("the token is not valid")
 
     @cached_property
+    def cursor_keys(self) -> list[bytes]:
+        """What signs cursors, newest first."""
+        return self._secrets.signing_keys("cursor")
+
+    @cached_property
     def _keys(self) -> dict[TokenKind, list[bytes]]:
         kinds: tuple[TokenKind, ...] = ("access", "session", "download")
         return {kind: self._secrets.signing_keys(kind) for kind in kinds}
