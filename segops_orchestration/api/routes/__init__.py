@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from segops_orchestration.api.routes import api_keys, health
+from segops_orchestration.api.routes import api_keys, health, members, preview, segments, versions
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     api_keys.router,
+    # What has a name comes before what has an id: segments/membership/ before segments/{id}/.
+    members.router,
+    preview.router,
+    segments.router,
+    versions.router,
 )
