@@ -15,6 +15,7 @@ from segops_orchestration.api.origins import OriginMiddleware
 from segops_orchestration.api.routes import ROUTERS
 from segops_orchestration.api.services import Services
 from segops_orchestration.api.tokens import TokenSigner
+from segops_orchestration.api.user_paths import UserPathMiddleware
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.secret_box import SecretBox
 from segops_orchestration.settings import Settings
@@ -56,6 +57,7 @@ def make_app(settings: Settings) -> FastAPI:
         openapi_url="/api/openapi.json",
     )
     handle_errors(app)
+    app.add_middleware(UserPathMiddleware)
     app.add_middleware(OriginMiddleware)
     app.add_middleware(RequestMiddleware, max_body_bytes=MAX_BODY_BYTES)
     for router in ROUTERS:

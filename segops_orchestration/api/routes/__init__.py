@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from segops_orchestration.api.routes import api_keys, health, members, preview, segments, versions
+from segops_orchestration.api.routes import (
+    api_keys,
+    explorer,
+    health,
+    ingestion,
+    members,
+    preview,
+    sandbox,
+    segments,
+    versions,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
@@ -15,3 +25,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     segments.router,
     versions.router,
 )
+    team.router,
+    audit.router,
+    explorer.router,
+    sandbox.router,
+    ingestion.router,
