@@ -17,6 +17,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from segops_orchestration.api.gate import TENANT_HEADER, resolve, resolve_sender
+from segops_orchestration.api.ingest.senders import known_sender
 
 
 class Problem(BaseModel):
@@ -61,7 +62,7 @@ _MEANINGS = {
 _ANY = (413, 500, 503)
 _GATE = (400, 401, 403, 404, 429)
 _READING = (400,)
-_GATES = (resolve, resolve_sender)
+_GATES = (resolve, resolve_sender, known_sender)
 
 Responses = dict[int | str, dict[str, Any]]
 

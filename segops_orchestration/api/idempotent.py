@@ -134,7 +134,7 @@ def refuses(error: BaseException) -> bool:
     return isinstance(error, FieldErrors) or (isinstance(error, SegOpsError) and not isinstance(error, WarehouseError))
 
 
-def _once(
+async def _once(
     request: Request,
     key: Annotated[
         str | None,

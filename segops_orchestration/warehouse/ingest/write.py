@@ -36,7 +36,7 @@ _SETTINGS: Mapping[str, object] = {
 }
 # Looking the ids of a batch up in so many events costs about as much as writing the batch.
 _LOOKED_THROUGH = 100_000_000
-_LETTER_COLUMNS = ("source", "row_number", "field", "value", "reason")
+LETTER_COLUMNS = ("source", "row_number", "field", "value", "reason")
 
 
 def insert_batches(tenant: TenantWarehouse, batches: Sequence[Any]) -> int:
@@ -183,6 +183,48 @@ def _refusals(slug: str) -> Iterator[None]:
         raise WarehouseError(f"{slug}: {error}") from error
 
 
+def insert_letters(tenant: TenantWarehouse, letters: Any) -> None:
+    """Keep refused rows: a record batch of ``LETTER_COLUMNS``.
+
+    Raises:
+        WarehouseError: ClickHouse refused them.
+    """
+    if letters.num_rows:
+        tenant.insert_bytes(
+            "dead_letters", _stream([letters]), "ArrowStream", columns=LETTER_COLUMNS, settings=_SETTINGS
+        )
+
+
+def stored_among(tenant: TenantWarehouse, events: Any) -> set[tuple[str, str, bytes]]:
+    """Which of these events (a record batch of ``EVENT_COLUMNS``) are stored, whenever they occurred.
+
+    Returns:
+        Event type, user and id of each that is.
+
+    Raises:
+        WarehouseError: ClickHouse refused the question.
+    """
+    from clickhouse_connect.driver.external import ExternalData
+
+    names = ["event_type", "user_id", "event_id"]
+    asked = pa.Table.from_batches([events]).select(names).to_batches()
+    structure = ["event_type String", "user_id String", "event_id UUID"]
+    given = ExternalData(file_name="batch", fmt="ArrowStream", structure=structure, data=b"".join(_stream(asked)))
+    with _refusals(tenant.slug):
+        found = tenant.client.query_arrow(_STORED_AMONG, external_data=given, settings={"max_execution_time": 30})
+    types, users = found.column("type").to_pylist(), found.column("user_id").to_pylist()
+    ids = found.column("stored").combine_chunks().cast(pa.binary(16)).to_pylist()
+    return set(zip(map(str, types), map(str, users), map(bytes, ids), strict=True))
+
+
+# The first two columns of the primary key lead to a user's events of a type.
+_STORED_AMONG = (
+    "SELECT DISTINCT toString(event_type) AS type, user_id, UUIDToNum(event_id) AS stored FROM events"
+    " WHERE (event_type, user_id) IN (SELECT event_type, user_id FROM batch)"
+    " AND event_id IN (SELECT event_id FROM batch)"
+)
+
+
 class DeadLetters:
     """The dead letters of one file. Loading the file again writes none twice."""
 
@@ -207,13 +249,10 @@ class DeadLetters:
             pa.concat_arrays([each.values for each in faults]),
             pa.concat_arrays([constant(each.reason, len(each.rows)) for each in faults]),
         ]
-        letters = pa.record_batch(columns, names=list(_LETTER_COLUMNS)).sort_by([("row_number", "ascending")])
+        letters = pa.record_batch(columns, names=list(LETTER_COLUMNS)).sort_by([("row_number", "ascending")])
         if self._has_letters():
             letters = letters.filter(pa.array(self._new(letters)))
-        if letters.num_rows:
-            self._tenant.insert_bytes(
-                "dead_letters", _stream([letters]), "ArrowStream", columns=_LETTER_COLUMNS, settings=_SETTINGS
-            )
+        insert_letters(self._tenant, letters)
 
     def _has_letters(self) -> bool:
         if self._known is None:

@@ -1,0 +1,1 @@
+"""Events over HTTP: bodies taken apart, calls gathered into groups, groups written into ClickHouse."""

@@ -1,0 +1,57 @@
+"""The service's ingestion: who sends, what is gathered, and how a group is written."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI, Request
+
+from segops_orchestration.api.errors import ApiError
+from segops_orchestration.api.gate import unauthorized
+from segops_orchestration.api.ingest.group_writer import Bounds, GroupWriter
+from segops_orchestration.api.ingest.known_keys import KnownKeys
+from segops_orchestration.api.ingest.submission import Submission, Written
+from segops_orchestration.api.ingest.writing import write_calls
+from segops_orchestration.api.services import Services
+
+
+class Ingestion:
+    """Of one serving process. Made in its event loop."""
+
+    def __init__(self, services: Services, bounds: Bounds | None = None) -> None:
+        self.keys = KnownKeys()
+        self.writer: GroupWriter[Submission, Written] = GroupWriter(self._write, bounds or Bounds())
+        self._services = services
+
+    def _write(self, tenant: str, calls: Sequence[Submission]) -> list[Written | Exception]:
+        """Write a group: the calls of keys that still work, now that they are here."""
+        asked = {call.key_id for call in calls if call.key_id is not None}
+        state = self._services.catalog.service.ingestion.state(tenant, asked)
+        working = state.working_keys if state.active else frozenset()
+        for key_id in asked - working:
+            self.keys.forget(key_id)
+        welcome = [call for call in calls if state.active and (call.key_id is None or call.key_id in working)]
+        written = iter(write_calls(self._services.database(tenant), welcome) if welcome else [])
+        kept = set(map(id, welcome))
+        return [next(written) if id(call) in kept else _revoked() for call in calls]
+
+
+def _revoked() -> ApiError:
+    return unauthorized("the API key is not valid: mistyped, or revoked")
+
+
+@asynccontextmanager
+async def ingestion_lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Ingestion while the application runs; in the end, what waits is written."""
+    ingestion = app.state.ingestion = Ingestion(app.state.services)
+    try:
+        yield
+    finally:
+        await ingestion.writer.close()
+
+
+def ingestion_of(request: Request) -> Ingestion:
+    """The ingestion of the application that answers."""
+    ingestion: Ingestion = request.app.state.ingestion
+    return ingestion
