@@ -93,7 +93,7 @@ class NewSegment(_Body):
 
     name: str = Field(min_length=1, examples=["Big spenders"])
     definition: DefinitionBody
-    slug: str | None = Field(None, examples=["big-spenders"])
+    slug: str | None = Field(default=None, examples=["big-spenders"])
     description: str = ""
     is_active: bool = True
 
@@ -121,8 +121,8 @@ class WholeSegment(NewSegment):
 class SegmentChanges(_Body):
     """Fields of a segment to change; those left out stay."""
 
-    name: str | None = Field(None, min_length=1)
-    definition: dict[str, Any] | None = Field(None, examples=[DEFINITION_EXAMPLE])
+    name: str | None = Field(default=None, min_length=1)
+    definition: dict[str, Any] | None = Field(default=None, examples=[DEFINITION_EXAMPLE])
     slug: str | None = None
     description: str | None = None
     is_active: bool | None = None

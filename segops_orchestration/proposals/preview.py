@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import nsmallest
+from typing import Any
 
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.records import Segment
@@ -167,7 +168,7 @@ class _Evaluation:
         ((count, users),) = self._rows(sql, {**query.parameters, **bound})
         return int(count), list(users)[:sample]
 
-    def _rows(self, sql: str, parameters: Mapping[str, object]) -> list[tuple[object, ...]]:
+    def _rows(self, sql: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
         settings = {
             **memory_settings(self._database.query_memory // _MEMORY_SHARE),
             "max_execution_time": MAX_SECONDS,

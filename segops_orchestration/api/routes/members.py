@@ -66,9 +66,9 @@ class Membership(BaseModel):
 
     user_id: str
     segments: list[MemberSegment]
-    is_member: bool | None = Field(None, description="Null unless `segment_id` was asked about.")
+    is_member: bool | None = Field(default=None, description="Null unless `segment_id` was asked about.")
     is_computed: bool | None = Field(
-        None, description="Whether that segment was computed at all; if not, nobody is known to be in it."
+        default=None, description="Whether that segment was computed at all; if not, nobody is known to be in it."
     )
 
 
