@@ -11,7 +11,8 @@ import pytest
 from segops_orchestration.settings import Settings
 from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse
 from segops_orchestration.warehouse.embedded.lifecycle import stop
-from segops_orchestration_tests.postgres_server import NOT_FOUND, URL_VARIABLE, binaries, new_database, private_server
+from segops_orchestration_tests.postgres_databases import new_database
+from segops_orchestration_tests.postgres_server import NOT_FOUND, URL_VARIABLE, binaries, private_server
 
 # Read before the session's settings take such variables away.
 POSTGRES_URL = os.environ.get(URL_VARIABLE)
@@ -69,7 +70,7 @@ def warehouse(settings: Settings) -> Iterator[Warehouse]:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[str]:
-    """The URL of a Postgres server whose role may create databases: a private one, stopped at the session's end."""
+    """The URL of a Postgres server whose role is a superuser: a private one, stopped at the session's end."""
     if POSTGRES_URL:
         yield POSTGRES_URL
         return

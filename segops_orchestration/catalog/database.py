@@ -17,6 +17,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
 from segops_orchestration.errors import SegOpsError
+from segops_orchestration.postgres_url import is_postgres, postgres_url
 
 BUSY_TIMEOUT_SECONDS = 30
 
@@ -54,10 +55,8 @@ def _parse(database_url: str) -> URL:
             "SEGOPS_DATABASE_URL is not a database URL; it looks like "
             "postgresql://user:password@host:5432/database or sqlite:////path/to/catalog.db"
         ) from None
-    if url.drivername in ("postgresql", "postgres"):
-        return url.set(drivername="postgresql+psycopg2")
-    if url.drivername == "postgresql+psycopg2":
-        return url
+    if is_postgres(url):
+        return postgres_url("SEGOPS_DATABASE_URL", database_url)
     if url.drivername not in ("sqlite", "sqlite+pysqlite"):
         raise SegOpsError(f"SEGOPS_DATABASE_URL: {url.drivername!r} is not supported; allowed: postgresql, sqlite")
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):

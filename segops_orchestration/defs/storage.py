@@ -19,6 +19,7 @@ from dagster._core.storage.runs import RunStorage
 from dagster._core.storage.schedules import ScheduleStorage
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
+from segops_orchestration.postgres_url import postgres_url
 from segops_orchestration.settings import Settings
 
 POSTGRES_URL = "SEGOPS_DAGSTER_PG_URL"
@@ -35,7 +36,7 @@ def _chosen_storage() -> DagsterStorage:
     if url:
         from dagster_postgres import DagsterPostgresStorage
 
-        return DagsterPostgresStorage(url)
+        return DagsterPostgresStorage(postgres_url(POSTGRES_URL, url).render_as_string(hide_password=False))
     from dagster._core.storage.sqlite_storage import DagsterSqliteStorage
 
     return DagsterSqliteStorage.from_local(_directory())

@@ -1,41 +1,30 @@
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
 
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.settings import Settings
 from segops_orchestration_tests.catalog.helpers import Clock, document, save
-
-# A Postgres server whose role may create databases; every test then runs on it as well.
-POSTGRES_URL = os.environ.get("SEGOPS_TEST_POSTGRES_URL")
+from segops_orchestration_tests.postgres_databases import new_database, wipe
 
 
-@pytest.fixture(params=["sqlite", "postgres"] if POSTGRES_URL else ["sqlite"])
-def catalog_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
-    """A catalogue's address where nothing is yet."""
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def catalog_settings(request: pytest.FixtureRequest, tmp_path: Path) -> Settings:
+    """A catalogue's address, in both kinds of store; nothing is there yet, unless the test asks for ``catalog`` too."""
     environ = {"SEGOPS_HOME": str(tmp_path / "home")}
-    if request.param == "sqlite":
-        yield Settings.from_env(environ)
-        return
-    server = make_url(POSTGRES_URL or "").set(drivername="postgresql+psycopg2")
-    name = f"segops_test_{uuid4().hex}"
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    try:
-        url = server.set(database=name).render_as_string(hide_password=False)
-        yield Settings.from_env({**environ, "SEGOPS_DATABASE_URL": url})
-    finally:
-        with admin.connect() as connection:
-            connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-        admin.dispose()
+    has_tables = "catalog" in request.fixturenames
+    if request.param == "postgres":
+        url = request.getfixturevalue("wiped_database" if has_tables else "postgres_database")
+        return Settings.from_env({**environ, "SEGOPS_DATABASE_URL": url})
+    settings = Settings.from_env(environ)
+    if has_tables:
+        settings.home.mkdir()
+        shutil.copy(request.getfixturevalue("empty_file"), settings.home / "catalog.db")
+    return settings
 
 
 @pytest.fixture
@@ -51,12 +40,25 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home / "catalog.db"
 
 
+@pytest.fixture(scope="session")
+def shared_database(postgres: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The catalogue's database on Postgres that all tests use in turn."""
+    with new_database(postgres) as url:
+        home = tmp_path_factory.mktemp("catalogue")
+        Catalog.open(Settings.from_env({"SEGOPS_HOME": str(home), "SEGOPS_DATABASE_URL": url})).close()
+        yield url
+
+
 @pytest.fixture
-def catalog(catalog_settings: Settings, clock: Clock, empty_file: Path) -> Iterator[Catalog]:
+def wiped_database(shared_database: str) -> str:
+    """It, as the migrations left it."""
+    wipe(shared_database)
+    return shared_database
+
+
+@pytest.fixture
+def catalog(catalog_settings: Settings, clock: Clock) -> Iterator[Catalog]:
     """An empty catalogue; ``clock`` is its time of day."""
-    if catalog_settings.database_url.startswith("sqlite"):
-        catalog_settings.home.mkdir()
-        shutil.copy(empty_file, catalog_settings.home / "catalog.db")
     with Catalog.open(catalog_settings, clock=clock) as opened:
         yield opened
 

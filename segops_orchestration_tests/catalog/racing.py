@@ -1,6 +1,7 @@
 """Real processes that do the same thing to one catalogue at the same moment.
 
-Run as a program, it is one of them: it says when it is ready, waits for a line, acts, and prints what happened.
+Run as a program, it becomes all of them: it imports once, forks before anything is opened, and each process says when
+it is ready, waits for its byte, acts, and prints what happened.
 """
 
 from __future__ import annotations
@@ -20,23 +21,17 @@ from segops_orchestration.settings import Settings
 
 def race(settings: Settings, action: str, *, processes: int) -> list[str]:
     """Let ``processes`` do ``action`` at once; what each of them printed."""
-    command = [sys.executable, "-m", __name__, action, str(settings.home), settings.database_url]
-    racers = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(processes)
-    ]
+    command = [sys.executable, "-m", __name__, action, str(settings.home), settings.database_url, str(processes)]
+    racers = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     try:
-        for racer in racers:
-            assert racer.stdout is not None
-            assert racer.stdout.readline() == "ready\n"
-        for racer in racers:
-            assert racer.stdin is not None
-            racer.stdin.write("go\n")
-            racer.stdin.flush()
-        return [racer.communicate(timeout=60)[0].strip() for racer in racers]
+        assert racers.stdout is not None
+        assert [racers.stdout.readline() for _ in range(processes)] == [b"ready\n"] * processes
+        said, _ = racers.communicate(b"g" * processes, timeout=60)
+        assert racers.returncode == 0
+        return said.decode().splitlines()
     finally:
-        for racer in racers:
-            racer.kill()
-            racer.wait()
+        racers.kill()
+        racers.wait()
 
 
 def _act(action: str, settings: Settings) -> str:
@@ -105,11 +100,26 @@ def _save(catalog: Catalog) -> str:
 
 
 def _ready() -> None:
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    sys.stdin.readline()
+    _say("ready")
+    os.read(sys.stdin.fileno(), 1)
+
+
+def _say(line: str) -> None:
+    # One write of less than a page, so that lines of different processes do not mix.
+    os.write(sys.stdout.fileno(), f"{line}\n".encode())
+
+
+def _become(action: str, settings: Settings, processes: int) -> int:
+    """Fork the processes; how many of them failed."""
+    children = []
+    for _ in range(processes):
+        child = os.fork()
+        if child == 0:
+            _say(_act(action, settings))
+            return 0
+        children.append(child)
+    return sum(os.waitpid(child, 0)[1] != 0 for child in children)
 
 
 if __name__ == "__main__":
-    said = _act(sys.argv[1], Settings(Path(sys.argv[2]), None, sys.argv[3]))
-    sys.stdout.write(said + "\n")
+    sys.exit(_become(sys.argv[1], Settings(Path(sys.argv[2]), None, sys.argv[3]), int(sys.argv[4])))
