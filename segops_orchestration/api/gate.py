@@ -1,9 +1,9 @@
 """The gate: a request resolves to a caller, a tenant and a role once, and what is behind holds that tenant's stores.
 
 A route says who may pass by the type of its first parameter: ``Reader``, ``Writer``, ``Admin`` or ``Owner``, and
-``PersonOnly`` for what no key may do. It then has a ``Scope``; no route takes a tenant from a path or a body.
-``Events`` is for sending events, which sessions of public keys may do as well; ``Somebody`` for what a person does in
-no tenant, such as changing their password.
+``PersonOnly`` and ``Administrator`` for what no key may do. It then has a ``Scope``; no route takes a tenant from a
+path or a body. ``Events`` is for sending events, which sessions of public keys may do as well; ``Somebody`` for what
+a person does in no tenant, such as changing their password.
 """
 
 from __future__ import annotations
@@ -201,10 +201,15 @@ def _a_person(scope: Annotated[Scope, Depends(_at_least("viewer"))]) -> Scope:
     return scope
 
 
+def _administrator(scope: Annotated[Scope, Depends(_at_least("admin"))]) -> Scope:
+    return _a_person(scope)
+
+
 Reader = Annotated[Scope, Depends(_at_least("viewer"))]
 Writer = Annotated[Scope, Depends(_at_least("member"))]
 Admin = Annotated[Scope, Depends(_at_least("admin"))]
 Owner = Annotated[Scope, Depends(_at_least("owner"))]
 PersonOnly = Annotated[Scope, Depends(_a_person)]
+Administrator = Annotated[Scope, Depends(_administrator)]
 Events = Annotated[Sender, Depends(resolve_sender)]
 Somebody = Annotated[Person, Depends(person_of)]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from segops_orchestration.catalog.catalog import Catalog
-from segops_orchestration.catalog.people_catalog import NewApiKey
-from segops_orchestration.catalog.people_records import Actor, ApiKey, KeyKind, Role
+from segops_orchestration.catalog.connector_records import Connector, ConnectorSpec, ConnectorStatus, Hold, Sync
+from segops_orchestration.catalog.people_catalog import Added, NewApiKey
+from segops_orchestration.catalog.people_records import Actor, ApiKey, AuditEntry, KeyKind, Role, TeamMember
 from segops_orchestration.catalog.records import (
     CommittedChange,
     SaveResult,
@@ -18,7 +19,9 @@ from segops_orchestration.catalog.records import (
 )
 from segops_orchestration.catalog.segment_edits import SegmentEdit
 from segops_orchestration.catalog.segment_views import NamedSegment, SegmentView
+from segops_orchestration.catalog.sync_summary import SyncSummary
 from segops_orchestration.dsl.segment_file import SegmentDocument
+from segops_orchestration.errors import NotFound
 
 
 class TenantCatalog:
@@ -117,3 +120,72 @@ class TenantCatalog:
     def revoke_key(self, key_id: int, actor: Actor) -> ApiKey:
         """``PeopleCatalog.revoke_key``."""
         return self.whole.people.revoke_key(self.tenant, key_id, actor)
+
+    # Team and audit log
+
+    def team(self) -> list[TeamMember]:
+        """``PeopleCatalog.team``."""
+        return self.whole.people.team(self.tenant)
+
+    def add_member(self, email: str, name: str, role: Role, actor: Actor, *, by: int | None) -> Added:
+        """``PeopleCatalog.add_member``."""
+        return self.whole.people.add_member(self.tenant, email, name, role, actor, by=by)
+
+    def change_role(self, member_id: int, role: Role, actor: Actor, *, by: int | None) -> TeamMember:
+        """``PeopleCatalog.change_role``."""
+        return self.whole.people.change_role(self.tenant, member_id, role, actor, by=by)
+
+    def remove_member(self, member_id: int, actor: Actor, *, by: int | None) -> TeamMember:
+        """``PeopleCatalog.remove_member``."""
+        return self.whole.people.remove_member(self.tenant, member_id, actor, by=by)
+
+    def transfer_ownership(self, member_id: int, actor: Actor, *, by: int | None) -> TeamMember:
+        """``PeopleCatalog.transfer_ownership``."""
+        return self.whole.people.transfer_ownership(self.tenant, member_id, actor, by=by)
+
+    def audit_page(self, offset: int, limit: int) -> tuple[list[AuditEntry], int]:
+        """``PeopleCatalog.audit_page``."""
+        return self.whole.people.audit_page(self.tenant, offset, limit)
+
+    # Connectors
+
+    def connectors(self) -> list[Connector]:
+        """``ConnectorCatalog.every``."""
+        return self.whole.connectors.every(self.tenant)
+
+    def connector(self, connector_id: int) -> Connector:
+        """``ConnectorCatalog.by_id``."""
+        return self.whole.connectors.by_id(self.tenant, connector_id)
+
+    def create_connector(
+        self, spec: ConnectorSpec, secrets: Mapping[str, str], actor: Actor, *, status: ConnectorStatus, reason: str
+    ) -> Connector:
+        """``ConnectorCatalog.create``."""
+        return self.whole.connectors.create(self.tenant, spec, secrets, status=status, reason=reason, actor=actor)
+
+    def pause_connector(self, slug: str, actor: Actor) -> Connector:
+        """``ConnectorCatalog.pause``."""
+        return self.whole.connectors.pause(self.tenant, slug, f"stopped by {actor.name}", actor=actor)
+
+    def resume_connector(self, slug: str, actor: Actor) -> Connector:
+        """``ConnectorCatalog.resume``."""
+        return self.whole.connectors.resume(self.tenant, slug, actor=actor)
+
+    def approve_hold(self, slug: str, actor: Actor, *, adds_only: bool) -> Hold:
+        """``ConnectorCatalog.approve_hold``."""
+        return self.whole.connectors.approve_hold(self.tenant, slug, adds_only=adds_only, by=actor.name, actor=actor)
+
+    def connector_holder(self, slug: str) -> str | None:
+        """Who syncs the connector at this moment."""
+        lease = self.whole.connectors.lease_holder(self.tenant, slug)
+        return None if lease is None else lease.run_id or lease.owner
+
+    def sync_summaries(self, newest: int) -> dict[int, SyncSummary]:
+        """``ConnectorCatalog.sync_summaries``."""
+        return self.whole.connectors.sync_summaries(self.tenant, newest)
+
+    def syncs_of(self, connector: Connector, limit: int, offset: int) -> tuple[int, list[Sync]]:
+        """How many syncs a connector of this tenant has had, and some of them, the newest first."""
+        if connector.tenant != self.tenant:
+            raise NotFound(f"no connector {connector.id} in tenant {self.tenant!r}")
+        return self.whole.connectors.count_syncs(connector), self.whole.connectors.syncs_of(connector, limit, offset)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from fastapi import APIRouter
 
 from segops_orchestration.api.routes import (
+    activations,
     api_keys,
+    audit,
+    auth,
     explorer,
     health,
     ingestion,
@@ -13,20 +16,25 @@ from segops_orchestration.api.routes import (
     preview,
     sandbox,
     segments,
+    sessions,
+    team,
     versions,
 )
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
+    auth.router,
+    sessions.router,
     api_keys.router,
     # What has a name comes before what has an id: segments/membership/ before segments/{id}/.
     members.router,
     preview.router,
     segments.router,
     versions.router,
-)
     team.router,
     audit.router,
     explorer.router,
     sandbox.router,
+    activations.router,
     ingestion.router,
+)

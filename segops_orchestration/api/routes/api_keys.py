@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from segops_orchestration.api.errors import ApiError
-from segops_orchestration.api.gate import Admin, Scope
+from segops_orchestration.api.gate import Administrator
+from segops_orchestration.api.ids import Id
+from segops_orchestration.api.texts import Line
 
 router = APIRouter(prefix="/auth/api-keys", tags=["auth"])
 
@@ -19,11 +21,11 @@ class NewKey(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[Line, Field(min_length=1, max_length=200)]
     tenant_slug: str | None = None
     kind: Literal["secret", "public"] = "secret"
     role: Literal["admin", "member", "viewer"] = "member"
-    allowed_origins: Annotated[list[str], Field(max_length=50)] = []
+    allowed_origins: Annotated[list[Annotated[Line, Field(max_length=300)]], Field(max_length=50)] = []
 
 
 class Key(BaseModel):
@@ -47,15 +49,6 @@ class MadeKey(Key):
     hmac_secret: str | None
 
 
-def _administrator(scope: Admin) -> Scope:
-    if scope.caller.person is None:
-        raise ApiError(403, "only people may manage API keys, not API keys")
-    return scope
-
-
-Administrator = Annotated[Scope, Depends(_administrator)]
-
-
 @router.post("/", status_code=201)
 def create(scope: Administrator, body: NewKey) -> MadeKey:
     """Make a key for the tenant. Store it at once: it cannot be shown again."""
@@ -73,6 +66,6 @@ def every(scope: Administrator) -> list[Key]:
 
 
 @router.delete("/{key_id}/", status_code=204)
-def revoke(scope: Administrator, key_id: int) -> None:
+def revoke(scope: Administrator, key_id: Id) -> None:
     """Revoke a key, at once."""
     scope.catalog.revoke_key(key_id, scope.caller.actor)
