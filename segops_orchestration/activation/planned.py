@@ -29,7 +29,7 @@ SELECT
 FROM (
 {verdicts}
 )
-WHERE verdict IN ('add', 'remove', 'forget')"""
+WHERE verdict IN ('add', 'remove', 'forget'){only}"""
 
 _APPROVED = """(who, verdict) IN (
     SELECT user_id, toString(action) FROM activation_plan
@@ -134,14 +134,26 @@ class Plan:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def write(self, wanted: Wanted, at: datetime, approved_sync: int | None, *, adds_only: bool) -> PlanCounts:
-        """Take the difference; ``approved_sync`` is the sync under which an approved one is kept."""
+    def write(
+        self,
+        wanted: Wanted,
+        at: datetime,
+        approved_sync: int | None,
+        *,
+        adds_only: bool,
+        leaving: str | None = None,
+    ) -> PlanCounts:
+        """Take the difference; ``approved_sync`` is the sync under which an approved one is kept.
+
+        ``leaving`` is a SELECT of the only users that it is to be about, none of whom is added.
+        """
         approved = "0"
         parameters = wanted.parameters(at)
         if approved_sync is not None:
             approved = _APPROVED.format(adds_only=" AND action = 'add'" if adds_only else "")
             parameters["approved_sync"] = approved_sync
-        self._session.run(_WRITE.format(approved=approved, verdicts=verdicts_sql(wanted)), parameters)
+        only = "" if leaving is None else f" AND verdict != 'add' AND who IN ({leaving})"
+        self._session.run(_WRITE.format(approved=approved, only=only, verdicts=verdicts_sql(wanted)), parameters)
         return self.counts()
 
     def counts(self) -> PlanCounts:

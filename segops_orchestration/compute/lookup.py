@@ -115,6 +115,11 @@ def _build(session: ComputeSession, rows: int) -> None:
     session.run(f"RENAME TABLE {_BUILDING} TO {TABLE}")
 
 
+def drop_unfinished_lookup(warehouse: TenantWarehouse) -> None:
+    """Drop a table that a computation was building when it died. The caller holds the tenant's lease."""
+    warehouse.command(f"DROP TABLE IF EXISTS {_BUILDING} SYNC")
+
+
 def _collect(session: ComputeSession, sql: str, rows: int, bound: Mapping[str, object]) -> None:
     """Run the statement for the users of one bucket after another, each of which fits into the memory of a query."""
 

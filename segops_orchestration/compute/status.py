@@ -78,7 +78,8 @@ def _waiting_since(warehouse: TenantWarehouse, committed: Iterable[CommittedSegm
     found: dict[int | None, datetime] = {}
     for block in behind:
         ((count, first),) = warehouse.query(
-            "SELECT count(), min(ingested_at) FROM arrivals WHERE _block_number > {block:UInt64}", {"block": block}
+            "SELECT count(), min(ingested_at) FROM arrivals WHERE _block_number > {block:UInt64} AND user_id != ''",
+            {"block": block},
         ).result_rows
         if count:
             found[block] = first

@@ -1,0 +1,68 @@
+-- Which ids are one person's. "parent" is what an id was said to be; "root", where that leads, is the id that stands for
+-- the person in segments. "home" is the id under which the events lie that came in under this one: it becomes the root
+-- when a computation has moved them. Rows of one call are written as one block.
+CREATE TABLE IF NOT EXISTS identities
+(
+    user_id String,
+    parent String,
+    root String,
+    home String,
+    kind Enum8('alias' = 1, 'merge' = 2),
+    at DateTime64(3, 'UTC'),
+    version UInt64
+)
+ENGINE = ReplacingMergeTree(version)
+ORDER BY user_id;
+
+-- Which events came in under another id than the one they lie under now, one row per delivery.
+CREATE TABLE IF NOT EXISTS moved_events
+(
+    user_id String,
+    event_type LowCardinality(String),
+    occurred_at DateTime64(3, 'UTC'),
+    event_id UUID,
+    ingested_at DateTime64(3, 'UTC'),
+    original_user_id String,
+    moved_at DateTime64(3, 'UTC')
+)
+ENGINE = ReplacingMergeTree(moved_at)
+ORDER BY (original_user_id, event_type, occurred_at, event_id, ingested_at);
+
+-- The events that are being moved: scratch, emptied when they are. What is copied is written down first, so that
+-- nothing else is taken away.
+CREATE TABLE IF NOT EXISTS moving_events
+(
+    home String,
+    root String,
+    event_type LowCardinality(String),
+    occurred_at DateTime64(3, 'UTC'),
+    event_id UUID,
+    ingested_at DateTime64(3, 'UTC')
+)
+ENGINE = MergeTree
+ORDER BY (home, event_type, occurred_at, event_id);
+
+-- Whom an erasure is about, until it is over: then its partition is dropped, and nobody knows any more.
+CREATE TABLE IF NOT EXISTS erasing
+(
+    erasure_id String,
+    user_id String,
+    is_asked_for UInt8,
+    requested_at DateTime64(3, 'UTC'),
+    requested_by String
+)
+ENGINE = MergeTree
+PARTITION BY erasure_id
+ORDER BY user_id;
+
+-- What each erasure removed, without saying whose it was. "document" is JSON.
+CREATE TABLE IF NOT EXISTS erasures
+(
+    erasure_id String,
+    requested_at DateTime64(3, 'UTC'),
+    finished_at Nullable(DateTime64(3, 'UTC')),
+    document String,
+    version UInt64
+)
+ENGINE = ReplacingMergeTree(version)
+ORDER BY erasure_id;
