@@ -15,6 +15,7 @@ QUERY_MEMORY_VARIABLE = "SEGOPS_MAX_QUERY_MEMORY"
 DEFAULT_QUERY_MEMORY = 1 << 30
 API_RATE_VARIABLE = "SEGOPS_API_RATE"
 DEFAULT_API_RATE = 2000.0
+DAGSTER_URL_VARIABLE = "SEGOPS_DAGSTER_URL"
 SECRET_KEY_VARIABLE = "SEGOPS_SECRET_KEY"
 # Reading and writing blocks of events takes about a third of this, whatever the query is about.
 _LEAST_QUERY_MEMORY = 128 << 20
@@ -67,6 +68,8 @@ class Settings:
             (``SEGOPS_SECRET_KEY``); None means the file ``secret_key_file``.
         api_rate: requests a second that each process of the REST API takes from one caller (``SEGOPS_API_RATE``,
             default 2000); 0 means any number.
+        dagster_url: the webserver that the REST API launches runs through (``SEGOPS_DAGSTER_URL``); None means that
+            it looks for another way.
     """
 
     home: Path
@@ -75,6 +78,7 @@ class Settings:
     max_query_memory: int = DEFAULT_QUERY_MEMORY
     secret_key: str | None = field(default=None, repr=False)
     api_rate: float = DEFAULT_API_RATE
+    dagster_url: str | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -94,6 +98,7 @@ class Settings:
             database_url=env.get("SEGOPS_DATABASE_URL") or f"sqlite:///{home / 'catalog.db'}",
             max_query_memory=memory_amount(QUERY_MEMORY_VARIABLE, memory, _LEAST_QUERY_MEMORY),
             secret_key=env.get(SECRET_KEY_VARIABLE) or None,
+            dagster_url=env.get(DAGSTER_URL_VARIABLE) or None,
             api_rate=rate(API_RATE_VARIABLE, env.get(API_RATE_VARIABLE) or str(DEFAULT_API_RATE)),
         )
 
