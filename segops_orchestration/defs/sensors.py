@@ -42,6 +42,8 @@ WATCH_SECONDS = 4.0
 _PAUSE_SECONDS = 0.4
 _PAUSE_PER_LOOK = 10
 
+_A_RUN_IN_FLIGHT = "a run in flight"
+
 DEFINITIONS_TAG = "segops/definitions"
 
 
@@ -62,20 +64,37 @@ def new_events(context: dg.SensorEvaluationContext, segops: SegOpsResource) -> d
     started = time.monotonic()
     cursor = Cursor.parse(context.cursor)
     fail_orphans(context.instance)
+    observations: list[dg.AssetObservation] = []
     while True:
         looked = time.monotonic()
-        result = _Look(context.instance, segops, cursor, give_up=started + BUDGET_SECONDS).result()
+        look = _Look(context.instance, segops, cursor, observations, give_up=started + BUDGET_SECONDS)
+        result = look.result()
         pause = max(_PAUSE_SECONDS, _PAUSE_PER_LOOK * (time.monotonic() - looked))
-        found = result.run_requests or result.asset_events or result.dynamic_partitions_requests
+        # Observations alone do not end the tick while a run is awaited: the next tick comes seconds after its end.
+        found = result.run_requests or result.dynamic_partitions_requests or (observations and not look.awaits_a_run)
         if found or time.monotonic() + pause > started + WATCH_SECONDS:
             return result
         time.sleep(pause)
 
 
 class _Look:
-    """What there is to do now. All of it may be done again: a tick can be lost or repeated."""
+    """What there is to do now. All of it may be done again: a tick can be lost or repeated.
 
-    def __init__(self, instance: dg.DagsterInstance, segops: SegOpsResource, cursor: Cursor, *, give_up: float) -> None:
+    ``observations`` are those of the tick's earlier looks; its own are added. ``awaits_a_run``: a tenant has news and a
+    run in flight.
+    """
+
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        segops: SegOpsResource,
+        cursor: Cursor,
+        observations: list[dg.AssetObservation],
+        *,
+        give_up: float,
+    ) -> None:
+        self.awaits_a_run = False
+        self._observed = observations
         self._give_up = give_up
         self._now = datetime.now(UTC)
         self._instance = instance
@@ -92,7 +111,8 @@ class _Look:
         new_segments = self._new_segments()
         unregistered = set(missing_keys(self._instance, TENANTS, list(self._watermarks))) - set(new_tenants)
         requests, held_back = self._requests(unregistered)
-        observations = self._observations(unregistered)
+        self.awaits_a_run = held_back[_A_RUN_IN_FLIGHT] > 0
+        self._observed += self._observations(unregistered)
         adds = [
             definition.build_add_request(keys)
             for definition, keys in ((tenant_partitions, new_tenants), (segment_partitions, new_segments))
@@ -103,7 +123,7 @@ class _Look:
             skip_reason=None if requests else self._skip_reason(held_back),
             cursor=self._cursor.text(),
             dynamic_partitions_requests=adds,
-            asset_events=observations,
+            asset_events=self._observed,
         )
 
     def _forget_absent_tenants(self) -> None:
@@ -147,7 +167,7 @@ class _Look:
         requests: list[dg.RunRequest] = []
         for one in self._waiting:
             if one.tenant in running.tenants:
-                held_back["a run in flight"] += 1
+                held_back[_A_RUN_IN_FLIGHT] += 1
             elif one.tenant in unregistered or self._is_late():
                 held_back["their turn in the next tick"] += 1
             elif running.runs + len(requests) >= MOST_REQUESTS:

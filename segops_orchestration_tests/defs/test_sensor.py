@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -164,6 +165,23 @@ def test_a_tenant_with_a_run_in_flight_is_not_asked_again(
     result = orchestration.tick()
     assert result.requests == []
     assert result.skipped == "waiting: 1 of 1 tenants (1 for a run in flight)"
+
+
+def test_a_tick_that_finds_a_run_in_flight_watches_for_its_end(
+    orchestration: Orchestration, tenant: StoryTenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed(tenant)
+    orchestration.tick()
+    happened(tenant, "bob")
+    run = a_run(orchestration.instance, dg.DagsterRunStatus.STARTED, {PARTITION_TAG: tenant.slug})
+    monkeypatch.setattr(sensors, "WATCH_SECONDS", 30.0)
+    ending = threading.Timer(0.5, orchestration.instance.delete_run, [run.run_id])
+    ending.start()
+    result = orchestration.tick()
+    ending.join()
+    assert [request.partition_key for request in result.requests] == [tenant.slug]
+    assert [one.partition for one in result.observations] == [tenant.slug]
+    assert list(orchestration.tick().observations) == []
 
 
 def test_a_run_of_one_segment_keeps_its_tenant_busy(orchestration: Orchestration, tenant: StoryTenant) -> None:
