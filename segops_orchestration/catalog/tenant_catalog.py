@@ -7,6 +7,7 @@ from datetime import datetime
 
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.connector_records import Connector, ConnectorSpec, ConnectorStatus, Hold, Sync
+from segops_orchestration.catalog.event_schemas import EventSchema, PropertySchema
 from segops_orchestration.catalog.people_catalog import Added, NewApiKey
 from segops_orchestration.catalog.people_records import Actor, ApiKey, AuditEntry, KeyKind, Role, TeamMember
 from segops_orchestration.catalog.records import (
@@ -189,3 +190,41 @@ class TenantCatalog:
         if connector.tenant != self.tenant:
             raise NotFound(f"no connector {connector.id} in tenant {self.tenant!r}")
         return self.whole.connectors.count_syncs(connector), self.whole.connectors.syncs_of(connector, limit, offset)
+
+    # Event schemas
+
+    def event_schemas(self, offset: int, limit: int) -> tuple[list[EventSchema], int]:
+        """``EventSchemas.page``."""
+        return self.whole.service.event_schemas.page(self.tenant, offset, limit)
+
+    def event_schema(self, schema_id: int) -> EventSchema:
+        """``EventSchemas.get``."""
+        return self.whole.service.event_schemas.get(self.tenant, schema_id)
+
+    def event_schema_of(self, event_type: str) -> EventSchema | None:
+        """``EventSchemas.of_type``."""
+        return self.whole.service.event_schemas.of_type(self.tenant, event_type)
+
+    def create_event_schema(
+        self, event_type: str, description: str, properties: Sequence[PropertySchema], actor: Actor
+    ) -> EventSchema:
+        """``EventSchemas.create``."""
+        return self.whole.service.event_schemas.create(self.tenant, event_type, description, properties, actor)
+
+    def change_event_schema(
+        self,
+        schema_id: int,
+        actor: Actor,
+        *,
+        event_type: str | None = None,
+        description: str | None = None,
+        properties: Sequence[PropertySchema] | None = None,
+    ) -> EventSchema:
+        """``EventSchemas.change``."""
+        return self.whole.service.event_schemas.change(
+            self.tenant, schema_id, actor, event_type=event_type, description=description, properties=properties
+        )
+
+    def delete_event_schema(self, schema_id: int, actor: Actor) -> None:
+        """``EventSchemas.delete``."""
+        self.whole.service.event_schemas.delete(self.tenant, schema_id, actor)

@@ -9,19 +9,17 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from segops_orchestration.api.errors import ApiError, FieldErrors
+from segops_orchestration.api.ingest.json_reader import JsonReader, NotJson
 from segops_orchestration.warehouse.ingest.limits import EVENT_ID_CHARACTERS, EVENT_TYPE_CHARACTERS
 
 BATCH_EVENTS = 500
 WHOLE_EVENT = "(event)"
 FIELDS = ("user_id", "event_type", "occurred_at", "payload", "event_id")
-_BLANK = r"[ \t\r\n]*"
-_SPACE = re.compile(_BLANK)
-_KEY = re.compile(rf'"((?:[^"\\\x00-\x1f]|\\["\\/bfnrtu])*)"{_BLANK}:{_BLANK}')
-_NEXT = re.compile(rf"{_BLANK},{_BLANK}")
 _EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 _SHOWN = 200
@@ -58,11 +56,12 @@ def one_event(body: bytes, uid: str | None = None) -> SentEvent:
     Raises:
         ApiError: not a JSON object.
     """
-    reader = _Reader(body, uid)
-    if not reader.text.startswith("{", reader.position):
-        raise ApiError(400, "the body must be a JSON object: an event")
-    found = reader.event()
-    reader.end()
+    reader = _reader(body)
+    with _refusing():
+        if not reader.at("{"):
+            raise ApiError(400, "the body must be a JSON object: an event")
+        found = _read(reader, uid)
+        reader.end()
     return found
 
 
@@ -73,127 +72,64 @@ def batch_of_events(body: bytes, uid: str | None = None) -> list[SentEvent]:
         ApiError: not ``{"events": [...]}``, or too many events (413).
         FieldErrors: another field than ``events``.
     """
-    reader = _Reader(body, uid)
-    if not reader.text.startswith("{", reader.position):
-        raise ApiError(400, 'the body must be a JSON object: {"events": [...]}')
-    found: list[SentEvent] | None = None
-    for name in reader.names():
-        if name != "events":
-            raise FieldErrors({readable(name): ["unknown field; a batch has only 'events'"]})
-        if found is not None:
-            raise FieldErrors({"events": ["named twice"]})
-        if not reader.text.startswith("[", reader.position):
-            raise FieldErrors({"events": [f"must be a list of up to {BATCH_EVENTS} events"]})
-        found = []
-        for _ in reader.places():
-            if len(found) == BATCH_EVENTS:
-                raise ApiError(413, f"a batch holds at most {BATCH_EVENTS} events; send the rest in another")
-            found.append(reader.event())
-    reader.end()
+    reader = _reader(body)
+    with _refusing():
+        if not reader.at("{"):
+            raise ApiError(400, 'the body must be a JSON object: {"events": [...]}')
+        found = None
+        for name in reader.names():
+            if name != "events":
+                raise FieldErrors({readable(name): ["unknown field; a batch has only 'events'"]})
+            if found is not None:
+                raise FieldErrors({"events": ["named twice"]})
+            found = _listed(reader, uid)
+        reader.end()
     if found is None:
         raise FieldErrors({"events": ["missing"]})
     return found
 
 
-class _Reader:
-    """One body and how far it is read. ``names`` and ``places`` yield at a value, which the caller reads."""
+def _listed(reader: JsonReader, uid: str | None) -> list[SentEvent]:
+    if not reader.at("["):
+        raise FieldErrors({"events": [f"must be a list of up to {BATCH_EVENTS} events"]})
+    found: list[SentEvent] = []
+    for _ in reader.places():
+        if len(found) == BATCH_EVENTS:
+            raise ApiError(413, f"a batch holds at most {BATCH_EVENTS} events; send the rest in another")
+        found.append(_read(reader, uid))
+    return found
 
-    def __init__(self, body: bytes, uid: str | None) -> None:
-        self._uid = uid
-        try:
-            self.text = body.decode()
-        except UnicodeDecodeError as error:
-            raise ApiError(400, f"the body is not UTF-8, at byte {error.start}") from None
-        self.position = 0
-        self._constants: list[str] = []
-        self._scan = json.JSONDecoder(parse_constant=self._constants.append, parse_int=len, parse_float=len).raw_decode
-        self._skip()
 
-    def names(self) -> Iterator[str]:
-        """The names in the object that begins here."""
-        self.position += 1
-        self._skip()
-        if self._taken("}"):
-            return
-        while key := _KEY.match(self.text, self.position):
-            self.position = key.end()
-            name = key[1]
-            yield name if "\\" not in name else self._unescaped(name)
-            if not self._another("}"):
-                return
-        raise self._not_json()
+@contextmanager
+def _refusing() -> Iterator[None]:
+    try:
+        yield
+    except NotJson as error:
+        raise ApiError(400, f"the body is {error}") from None
 
-    def places(self) -> Iterator[int]:
-        """The places of the list that begins here."""
-        self.position += 1
-        self._skip()
-        if self._taken("]"):
-            return
-        while True:
-            yield self.position
-            if not self._another("]"):
-                return
 
-    def value(self) -> str:
-        """The value that begins here, as it is written."""
-        start = self.position
-        try:
-            self.position = self._scan(self.text, start)[1]
-        except (ValueError, RecursionError):
-            raise self._not_json() from None
-        return self.text[start : self.position]
+def _reader(body: bytes) -> JsonReader:
+    try:
+        return JsonReader(body.decode())
+    except UnicodeDecodeError as error:
+        raise ApiError(400, f"the body is not UTF-8, at byte {error.start}") from None
 
-    def event(self) -> SentEvent:
-        """The event that begins here."""
-        if not self.text.startswith("{", self.position):
-            return _faulty(SentFault(WHOLE_EVENT, self.value(), "not a JSON object"))
-        self._constants.clear()
-        found: dict[str, str] = {}
-        twice = None
-        for name in self.names():
-            twice = name if name in found else twice
-            found[name] = self.value()
-        if twice is not None:
-            return _faulty(SentFault(twice, found[twice], "named twice"))
-        if self._uid is not None:
-            found["user_id"] = json.dumps(self._uid)
-        return _event(found, holds_constants=bool(self._constants))
 
-    def end(self) -> None:
-        """Nothing but blanks may follow."""
-        self._skip()
-        if self.position != len(self.text):
-            raise self._not_json()
-
-    def _another(self, close: str) -> bool:
-        following = _NEXT.match(self.text, self.position)
-        if following is not None:
-            self.position = following.end()
-            return True
-        self._skip()
-        if self._taken(close):
-            return False
-        raise self._not_json()
-
-    def _taken(self, char: str) -> bool:
-        if not self.text.startswith(char, self.position):
-            return False
-        self.position += 1
-        return True
-
-    def _skip(self) -> None:
-        match = _SPACE.match(self.text, self.position)
-        assert match is not None
-        self.position = match.end()
-
-    def _unescaped(self, name: str) -> str:
-        try:
-            return str(json.loads(f'"{name}"'))
-        except ValueError:
-            raise self._not_json() from None
-
-    def _not_json(self) -> ApiError:
-        return ApiError(400, f"the body is not JSON (near character {self.position}), or nested too deeply")
+def _read(reader: JsonReader, uid: str | None) -> SentEvent:
+    """The event that begins here."""
+    if not reader.at("{"):
+        return _faulty(SentFault(WHOLE_EVENT, reader.value(), "not a JSON object"))
+    reader.constants.clear()
+    found: dict[str, str] = {}
+    twice = None
+    for name in reader.names():
+        twice = name if name in found else twice
+        found[name] = reader.value()
+    if twice is not None:
+        return _faulty(SentFault(twice, found[twice], "named twice"))
+    if uid is not None:
+        found["user_id"] = json.dumps(uid)
+    return _event(found, holds_constants=bool(reader.constants))
 
 
 def readable(text: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -11,9 +13,13 @@ from segops_orchestration.api.errors import ApiError
 from segops_orchestration.api.gate import unauthorized
 from segops_orchestration.api.ingest.group_writer import Bounds, GroupWriter
 from segops_orchestration.api.ingest.known_keys import KnownKeys
+from segops_orchestration.api.ingest.schema_rules import SchemaRules
 from segops_orchestration.api.ingest.submission import Submission, Written
 from segops_orchestration.api.ingest.writing import write_calls
 from segops_orchestration.api.services import Services
+from segops_orchestration.catalog.ingestion import SchemaStamp
+
+_TENANTS_KEPT = 1000
 
 
 class Ingestion:
@@ -23,6 +29,8 @@ class Ingestion:
         self.keys = KnownKeys()
         self.writer: GroupWriter[Submission, Written] = GroupWriter(self._write, bounds or Bounds())
         self._services = services
+        self._schemas: OrderedDict[str, tuple[SchemaStamp, SchemaRules]] = OrderedDict()
+        self._schemas_lock = threading.Lock()
 
     def _write(self, tenant: str, calls: Sequence[Submission]) -> list[Written | Exception]:
         """Write a group: the calls of keys that still work, now that they are here."""
@@ -32,9 +40,24 @@ class Ingestion:
         for key_id in asked - working:
             self.keys.forget(key_id)
         welcome = [call for call in calls if state.active and (call.key_id is None or call.key_id in working)]
-        written = iter(write_calls(self._services.database(tenant), welcome) if welcome else [])
+        schemas = self._schemas_of(tenant, state.schemas)
+        written = iter(write_calls(self._services.database(tenant), welcome, schemas) if welcome else [])
         kept = set(map(id, welcome))
         return [next(written) if id(call) in kept else _revoked() for call in calls]
+
+    def _schemas_of(self, tenant: str, stamp: SchemaStamp) -> SchemaRules:
+        """The tenant's schemas, read again when their stamp has changed."""
+        with self._schemas_lock:
+            known = self._schemas.get(tenant)
+        if known is not None and known[0] == stamp:
+            return known[1]
+        rules = SchemaRules(self._services.catalog.service.event_schemas.every(tenant))
+        with self._schemas_lock:
+            self._schemas[tenant] = (stamp, rules)
+            self._schemas.move_to_end(tenant)
+            if len(self._schemas) > _TENANTS_KEPT:
+                self._schemas.popitem(last=False)
+        return rules
 
 
 def _revoked() -> ApiError:

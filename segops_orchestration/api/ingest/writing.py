@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from segops_orchestration.api.ingest.body import SentEvent, SentFault
+from segops_orchestration.api.ingest.schema_rules import SchemaRules
 from segops_orchestration.api.ingest.submission import EventFault, Submission, Written
 from segops_orchestration.warehouse.client import TenantWarehouse
 from segops_orchestration.warehouse.ingest import times
@@ -46,7 +47,7 @@ class _Row:
     event: SentEvent
 
 
-def write_calls(database: TenantWarehouse, calls: Sequence[Submission]) -> list[Written]:
+def write_calls(database: TenantWarehouse, calls: Sequence[Submission], schemas: SchemaRules) -> list[Written]:
     """Write the events of these calls that are right, once each, and keep the others as dead letters.
 
     An event with an id that is stored already, or comes twice in the group, changes nothing: the first delivery stays.
@@ -55,17 +56,31 @@ def write_calls(database: TenantWarehouse, calls: Sequence[Submission]) -> list[
     Raises:
         WarehouseError: ClickHouse refused them; some may be stored all the same.
     """
-    rows = [_Row(call, index, event) for call, sent in enumerate(calls) for index, event in enumerate(sent.events)]
-    faults = [[] for _ in calls]  # type: list[list[tuple[int, SentFault]]]
-    for row in rows:
-        faults[row.call] += [(row.index, fault) for fault in row.event.faults]
-    sound = [row for row in rows if not row.event.faults]
+    faults: list[list[tuple[int, SentFault]]] = [[] for _ in calls]
+    sound: list[_Row] = []
+    for place, call in enumerate(calls):
+        for index, sent in enumerate(call.events):
+            event = _by_schema(sent, schemas)
+            faults[place] += [(index, fault) for fault in event.faults]
+            if not event.faults:
+                sound.append(_Row(place, index, event))
     batch, good = _checked(calls, sound, faults)
     batch = _without_repeated(database, batch, [sound[place].event for place in good])
     # Refusals first: were they lost after the events are stored, nobody would send them again.
     _keep_refused(database, calls, faults)
     insert_batches(database, [batch])
     return [_written(call, found) for call, found in zip(calls, faults, strict=True)]
+
+
+def _by_schema(event: SentEvent, schemas: SchemaRules) -> SentEvent:
+    """The event as the schema of its type makes it, or with what is missing as its faults."""
+    applied = None if event.faults else schemas.apply(event.event_type, event.payload or "")
+    if applied is None:
+        return event
+    if applied.missing:
+        kept = applied.text[:KEPT_CHARACTERS]
+        return SentEvent(faults=[SentFault(f"payload.{each.name}", kept, each.reason) for each in applied.missing])
+    return replace(event, payload=applied.text)
 
 
 def _checked(

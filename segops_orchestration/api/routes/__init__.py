@@ -15,6 +15,7 @@ from segops_orchestration.api.routes import (
     members,
     preview,
     sandbox,
+    schemas,
     segments,
     sessions,
     team,
@@ -37,4 +38,5 @@ ROUTERS: tuple[APIRouter, ...] = (
     sandbox.router,
     activations.router,
     ingestion.router,
+    schemas.router,
 )
