@@ -66,6 +66,8 @@ class Settings:
             (``SEGOPS_MAX_QUERY_MEMORY``, default 1 GiB).
         secret_key: what encrypts the secrets of connectors, several keys comma separated, newest first
             (``SEGOPS_SECRET_KEY``); None means the file ``secret_key_file``.
+        dagster_url: Dagster's webserver, which launches the computations that callers of the API ask for
+            (``SEGOPS_DAGSTER_URL``); None: its queue or a worker process does.
         api_rate: requests a second that each process of the REST API takes from one caller (``SEGOPS_API_RATE``,
             default 2000); 0 means any number.
         dagster_url: the webserver that the REST API launches runs through (``SEGOPS_DAGSTER_URL``); None means that
@@ -77,6 +79,7 @@ class Settings:
     database_url: str
     max_query_memory: int = DEFAULT_QUERY_MEMORY
     secret_key: str | None = field(default=None, repr=False)
+    dagster_url: str | None = field(default=None, repr=False)
     api_rate: float = DEFAULT_API_RATE
     dagster_url: str | None = None
 
@@ -98,6 +101,7 @@ class Settings:
             database_url=env.get("SEGOPS_DATABASE_URL") or f"sqlite:///{home / 'catalog.db'}",
             max_query_memory=memory_amount(QUERY_MEMORY_VARIABLE, memory, _LEAST_QUERY_MEMORY),
             secret_key=env.get(SECRET_KEY_VARIABLE) or None,
+            dagster_url=env.get("SEGOPS_DAGSTER_URL") or None,
             dagster_url=env.get(DAGSTER_URL_VARIABLE) or None,
             api_rate=rate(API_RATE_VARIABLE, env.get(API_RATE_VARIABLE) or str(DEFAULT_API_RATE)),
         )
