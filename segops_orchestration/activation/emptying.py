@@ -9,6 +9,7 @@ from segops_orchestration.activation.sync import run_sync
 from segops_orchestration.activation.work import Patience
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.connector_records import Connector
+from segops_orchestration.catalog.people_records import Actor
 from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse
 
 # The changelog and the runs stay: they say what was done to whom.
@@ -45,6 +46,7 @@ def delete_connector(
     empty_first: bool,
     patience: Patience | None = None,
     clock: Clock = utc_now,
+    actor: Actor | None = None,
 ) -> tuple[Connector, SyncResult | None]:
     """Delete a connector, with its audience emptied before or left as it is.
 
@@ -67,7 +69,7 @@ def delete_connector(
         database = warehouse.tenant(tenant)
         database.migrate()
         _forget(database, record)
-        catalog.connectors.delete(tenant, connector, lease=held.lease)
+        catalog.connectors.delete(tenant, connector, lease=held.lease, actor=actor)
         held.given_up()
     return record, emptied
 

@@ -7,12 +7,17 @@ from collections.abc import Mapping, Sequence
 from segops_orchestration.activation.fields import require_same_target
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.connector_records import ConnectorSaved, ConnectorSpec, SyncKind
+from segops_orchestration.catalog.people_records import Actor
 
 _DELIVERIES: Sequence[SyncKind] = ("sync", "repair", "empty")
 
 
 def save_connectors(
-    catalog: Catalog, tenant: str, wanted: Sequence[tuple[ConnectorSpec, Mapping[str, str]]]
+    catalog: Catalog,
+    tenant: str,
+    wanted: Sequence[tuple[ConnectorSpec, Mapping[str, str]]],
+    *,
+    actor: Actor | None = None,
 ) -> list[ConnectorSaved]:
     """Create connectors or bring them to what the specs and secrets say, all or none; results in their order.
 
@@ -28,4 +33,4 @@ def save_connectors(
         last = catalog.connectors.list_syncs(tenant, spec.slug, kinds=_DELIVERIES, limit=1)
         if last and last[0].counts.audience != 0:
             require_same_target(spec.slug, spec.type, before.config, spec.config)
-    return catalog.connectors.save(tenant, wanted)
+    return catalog.connectors.save(tenant, wanted, actor=actor)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from fastapi import Request
 
+from segops_orchestration.activation.background import BackgroundSyncs
 from segops_orchestration.api.key_use import KeyUse
 from segops_orchestration.api.limits import CallerLimits, LoginThrottle
 from segops_orchestration.api.origins import PublicOrigins
@@ -27,6 +28,7 @@ class Services:
     tokens: TokenSigner
     limits: CallerLimits = field(init=False)
     logins: LoginThrottle = field(default_factory=LoginThrottle)
+    syncs: BackgroundSyncs = field(default_factory=BackgroundSyncs)
     key_use: KeyUse = field(init=False)
     origins: PublicOrigins = field(init=False)
     _lookups: dict[str, MembershipLookup] = field(default_factory=dict)
@@ -40,6 +42,7 @@ class Services:
 
     def close(self) -> None:
         """End what runs beside the requests."""
+        self.syncs.close()
         self.key_use.close()
 
     def lookup(self, tenant: str) -> MembershipLookup:

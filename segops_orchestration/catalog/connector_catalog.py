@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from segops_orchestration.catalog import (
+    audit,
     connector_leases,
     connectors,
     deliveries,
@@ -21,7 +22,9 @@ from segops_orchestration.catalog import (
     holds,
     rates,
     sync_history,
+    sync_summary,
     syncs,
+    tenants,
 )
 from segops_orchestration.catalog.connector_records import (
     Connector,
@@ -37,6 +40,7 @@ from segops_orchestration.catalog.connector_records import (
     SyncKind,
 )
 from segops_orchestration.catalog.connector_tables import ConnectorSecretRow
+from segops_orchestration.catalog.people_records import Actor
 from segops_orchestration.catalog.secret_box import SecretBox, SecretKeyError
 from segops_orchestration.catalog.transactions import Transactions
 
@@ -53,12 +57,22 @@ class ConnectorCatalog:
 
     # Connectors
 
-    def create(self, tenant: str, spec: ConnectorSpec, secrets: Mapping[str, str] | None = None) -> Connector:
+    def create(
+        self,
+        tenant: str,
+        spec: ConnectorSpec,
+        secrets: Mapping[str, str] | None = None,
+        *,
+        status: ConnectorStatus = "active",
+        reason: str = "",
+        actor: Actor | None = None,
+    ) -> Connector:
         """Create a connector, with its secrets encrypted. Raises Conflict, InvalidDocument, SecretKeyError."""
         sealed = self._seal(secrets)
         with self._transactions.write() as (session, now):
-            connector = connectors.create(session, tenant, spec, now)
+            connector = connectors.create(session, tenant, spec, now, status=status, reason=reason)
             connectors.put_secrets(session, connector.id, sealed)
+            _note(session, tenant, actor, "connector.create", spec.slug, now)
             return connectors.get(session, tenant, spec.slug)
 
     def require_free(self, tenant: str, spec: ConnectorSpec) -> None:
@@ -66,7 +80,13 @@ class ConnectorCatalog:
         with self._transactions.read() as session:
             connectors.require_free(session, tenant, spec)
 
-    def save(self, tenant: str, wanted: Sequence[tuple[ConnectorSpec, Mapping[str, str]]]) -> list[ConnectorSaved]:
+    def save(
+        self,
+        tenant: str,
+        wanted: Sequence[tuple[ConnectorSpec, Mapping[str, str]]],
+        *,
+        actor: Actor | None = None,
+    ) -> list[ConnectorSaved]:
         """Create connectors or bring them to what the specs say, all or none; results in their order.
 
         Secrets that are not given stay as they are. Raises Conflict also for another type or segment than one has.
@@ -83,6 +103,9 @@ class ConnectorCatalog:
                 connectors.put_secrets(session, connector.id, changed)
                 if changed and outcome == "unchanged":
                     outcome = "updated"
+                if outcome != "unchanged":
+                    verb = "create" if outcome == "created" else "update"
+                    _note(session, tenant, actor, f"connector.{verb}", spec.slug, now)
                 results.append(ConnectorSaved(connectors.get(session, tenant, spec.slug), outcome))
             return results
 
@@ -95,6 +118,11 @@ class ConnectorCatalog:
         """One connector."""
         with self._transactions.read() as session:
             return connectors.get(session, tenant, slug)
+
+    def by_id(self, tenant: str, connector_id: int) -> Connector:
+        """One connector, by its number."""
+        with self._transactions.read() as session:
+            return connectors.by_id(session, tenant, connector_id)
 
     def set_status(
         self,
@@ -110,17 +138,21 @@ class ConnectorCatalog:
         with self._write(lease) as (session, now):
             return connectors.set_status(session, tenant, slug, status, reason, only_from, now)
 
-    def pause(self, tenant: str, slug: str, reason: str = "") -> Connector:
+    def pause(self, tenant: str, slug: str, reason: str = "", *, actor: Actor | None = None) -> Connector:
         """Send nothing until ``resume``; changes stay pending. Raises Conflict while it is being deleted."""
         with self._transactions.write() as (session, now):
+            _note(session, tenant, actor, "connector.pause", slug, now)
             return holds.pause(session, tenant, slug, reason, now)
 
-    def resume(self, tenant: str, slug: str) -> Connector:
+    def resume(self, tenant: str, slug: str, *, actor: Actor | None = None) -> Connector:
         """Take up a paused connector, or one with an error. Raises Conflict for one that is held or being deleted."""
         with self._transactions.write() as (session, now):
+            _note(session, tenant, actor, "connector.resume", slug, now)
             return holds.resume(session, tenant, slug, now)
 
-    def delete(self, tenant: str, slug: str, *, lease: ConnectorLease | None = None) -> Connector:
+    def delete(
+        self, tenant: str, slug: str, *, lease: ConnectorLease | None = None, actor: Actor | None = None
+    ) -> Connector:
         """Delete a connector with all the catalogue has of it, whatever the platform holds.
 
         With ``lease``, that lease goes with it; without, raises ConnectorBusy while somebody syncs.
@@ -128,6 +160,7 @@ class ConnectorCatalog:
         with self._write(lease) as (session, now):
             if lease is not None:
                 connector_leases.release(session, lease)
+            _note(session, tenant, actor, "connector.delete", slug, now)
             return connectors.remove(session, tenant, slug, now)
 
     # Secrets
@@ -220,6 +253,21 @@ class ConnectorCatalog:
         with self._write(lease) as (session, now):
             return syncs.finish(session, sync_id, status, counts or SyncCounts(), error, now)
 
+    def count_syncs(self, connector: Connector) -> int:
+        """How many lines the connector's sync log has."""
+        with self._transactions.read() as session:
+            return sync_summary.count(session, connector.id)
+
+    def syncs_of(self, connector: Connector, limit: int, offset: int) -> list[Sync]:
+        """A page of the connector's sync log, the newest first."""
+        with self._transactions.read() as session:
+            return sync_summary.page(session, connector, limit, offset)
+
+    def sync_summaries(self, tenant: str, newest: int) -> dict[int, sync_summary.SyncSummary]:
+        """By connector: when users were last delivered, and the newest syncs that were to change the audience."""
+        with self._transactions.read() as session:
+            return sync_summary.every(session, tenants.get(session, tenant).id, newest)
+
     def list_syncs(
         self, tenant: str, slug: str | None = None, *, kinds: Sequence[SyncKind] | None = None, limit: int = 50
     ) -> list[Sync]:
@@ -274,9 +322,12 @@ class ConnectorCatalog:
         with self._transactions.read() as session:
             return holds.every(session, connector.id, limit)
 
-    def approve_hold(self, tenant: str, slug: str, *, adds_only: bool = False, by: str) -> Hold:
+    def approve_hold(
+        self, tenant: str, slug: str, *, adds_only: bool = False, by: str, actor: Actor | None = None
+    ) -> Hold:
         """Let what is held go with the next sync; the connector is active again. Raises Conflict if nothing is held."""
         with self._transactions.write() as (session, now):
+            _note(session, tenant, actor, "connector.approve", slug, now)
             return holds.approve(session, tenant, slug, adds_only=adds_only, by=by, now=now)
 
     def release_hold(self, hold_id: int, *, lease: ConnectorLease) -> Hold:
@@ -325,6 +376,11 @@ class ConnectorCatalog:
             return sealed is not None and self._box().open(sealed, "a secret") == text
         except SecretKeyError:
             return False
+
+
+def _note(session: Session, tenant: str, actor: Actor | None, action: str, slug: str, now: datetime) -> None:
+    if actor is not None:
+        audit.note(session, tenants.get(session, tenant).id, actor, action, slug, now)
 
 
 def _what(connector: Connector, name: str) -> str:

@@ -34,8 +34,16 @@ from segops_orchestration.errors import Conflict, ConnectorBusy, InvalidDocument
 MAX_REASON = 2_000
 
 
-def create(session: Session, tenant_slug: str, spec: ConnectorSpec, now: datetime) -> Connector:
-    """Insert a connector, active from now on.
+def create(
+    session: Session,
+    tenant_slug: str,
+    spec: ConnectorSpec,
+    now: datetime,
+    *,
+    status: ConnectorStatus = "active",
+    reason: str = "",
+) -> Connector:
+    """Insert a connector, by default active from now on.
 
     Raises:
         NotFound, Conflict: no such tenant or segment, or it is archived; the slug is in use.
@@ -49,8 +57,8 @@ def create(session: Session, tenant_slug: str, spec: ConnectorSpec, now: datetim
         slug=spec.slug,
         type=spec.type,
         config=_text(spec.config),
-        status="active",
-        status_reason="",
+        status=status,
+        status_reason=reason,
         hold_share=spec.hold_share,
         hold_users=spec.hold_users,
         when_archived=spec.when_archived,
@@ -146,6 +154,18 @@ def get(session: Session, tenant_slug: str, slug: str) -> Connector:
     for connector in _load(session, ConnectorRow.tenant_id == tenant.id, ConnectorRow.slug == slug):
         return connector
     raise _not_found(session, tenant, slug)
+
+
+def by_id(session: Session, tenant_slug: str, connector_id: int) -> Connector:
+    """One connector, by its number.
+
+    Raises:
+        NotFound: no such tenant or connector.
+    """
+    tenant = tenants.get(session, tenant_slug)
+    for connector in _load(session, ConnectorRow.tenant_id == tenant.id, ConnectorRow.id == connector_id):
+        return connector
+    raise NotFound(f"no connector {connector_id} in tenant {tenant_slug!r}")
 
 
 def lock(session: Session, tenant_slug: str, slug: str) -> ConnectorRow:
