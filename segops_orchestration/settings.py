@@ -70,18 +70,16 @@ class Settings:
             (``SEGOPS_DAGSTER_URL``); None: its queue or a worker process does.
         api_rate: requests a second that each process of the REST API takes from one caller (``SEGOPS_API_RATE``,
             default 2000); 0 means any number.
-        dagster_url: the webserver that the REST API launches runs through (``SEGOPS_DAGSTER_URL``); None means that
-            it looks for another way.
     """
 
     home: Path
-    clickhouse_url: str | None
-    database_url: str
+    # Both may hold a password.
+    clickhouse_url: str | None = field(repr=False)
+    database_url: str = field(repr=False)
     max_query_memory: int = DEFAULT_QUERY_MEMORY
     secret_key: str | None = field(default=None, repr=False)
     dagster_url: str | None = field(default=None, repr=False)
     api_rate: float = DEFAULT_API_RATE
-    dagster_url: str | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -101,7 +99,6 @@ class Settings:
             database_url=env.get("SEGOPS_DATABASE_URL") or f"sqlite:///{home / 'catalog.db'}",
             max_query_memory=memory_amount(QUERY_MEMORY_VARIABLE, memory, _LEAST_QUERY_MEMORY),
             secret_key=env.get(SECRET_KEY_VARIABLE) or None,
-            dagster_url=env.get("SEGOPS_DAGSTER_URL") or None,
             dagster_url=env.get(DAGSTER_URL_VARIABLE) or None,
             api_rate=rate(API_RATE_VARIABLE, env.get(API_RATE_VARIABLE) or str(DEFAULT_API_RATE)),
         )
