@@ -17,14 +17,10 @@ import psutil
 import pytest
 from filelock import FileLock
 
-from segops_orchestration.cli import dagster_process
-from segops_orchestration.cli.dagster_process import (
-    MARK,
-    DagsterProcess,
-    child_environment,
-    stop_leftovers,
-    write_instance_config,
-)
+from segops_orchestration.cli import child_process
+from segops_orchestration.cli.api_process import ApiProcess
+from segops_orchestration.cli.child_process import MARK, child_environment, stop_leftovers
+from segops_orchestration.cli.dagster_process import DagsterProcess, write_instance_config
 from segops_orchestration.settings import Settings
 from segops_orchestration_tests.cli.conftest import Segops
 
@@ -69,6 +65,37 @@ def test_an_address_of_another_machine_is_refused(segops: Segops, home: Path) ->
     answer = segops("dev", "--host", "192.0.2.1")
     assert answer.exit_code == 1
     assert "cannot listen on 192.0.2.1:3000" in answer.err
+
+
+def test_the_apis_port_in_use_is_such_a_message_too(segops: Segops, home: Path, taken_port: int) -> None:
+    answer = segops("dev", "--port", "0", "--api-port", str(taken_port))
+    assert answer.exit_code == 1
+    assert f"port {taken_port} is in use by another program; try `segops dev --api-port " in answer.err
+    assert not (home / "warehouse").exists(), "nothing was started"
+
+
+def test_one_port_for_both_is_refused(segops: Segops, home: Path, taken_port: int) -> None:
+    free = segops("dev", "--port", str(taken_port)).err.rpartition("--port ")[2].strip().rstrip("`")
+    answer = segops("dev", "--port", free, "--api-port", free)
+    assert answer.exit_code == 1
+    assert f"Dagster and the API cannot both have port {free}" in answer.err
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://me:a-secret@host/db", "--postgres: 'mysql' is not supported"),
+        ("postgresql://me:a-secret@127.0.0.1:1/db", "postgresql+psycopg2://me:***@127.0.0.1:1/db cannot be used"),
+    ],
+)
+def test_a_postgres_that_cannot_be_used_is_one_message_without_its_password(
+    segops: Segops, home: Path, url: str, said: str
+) -> None:
+    answer = segops("dev", "--postgres", url)
+    assert answer.exit_code == 1
+    assert said in answer.err
+    assert "a-secret" not in answer.err
+    assert not home.exists(), "nothing was started"
 
 
 def test_a_second_one_for_the_same_home_is_refused(segops: Segops, home: Path) -> None:
@@ -181,8 +208,8 @@ def dagster_like(process: subprocess.Popen[str], tmp_path: Path) -> DagsterProce
 
 
 def test_stopping_ends_the_whole_group_however_stubborn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dagster_process, "_QUIT_SECONDS", 0.3)
-    monkeypatch.setattr(dagster_process, "_TERMINATE_SECONDS", 0.3)
+    monkeypatch.setattr(child_process, "_QUIT_SECONDS", 0.3)
+    monkeypatch.setattr(child_process, "_TERMINATE_SECONDS", 0.3)
     process = a_stubborn_process()
     (child,) = psutil.Process(process.pid).children()
     dagster_like(process, tmp_path).stop(threading.Event())
@@ -198,3 +225,17 @@ def test_a_second_ctrl_c_does_not_wait(tmp_path: Path) -> None:
     dagster_like(process, tmp_path).stop(hurry)
     assert time.monotonic() - started < 5
     assert process.poll() == -signal.SIGKILL
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ('{"level": "info", "message": "request"}', False),
+        ('{"level": "error", "message": "warehouse"}', True),
+        ("Traceback (most recent call last):", True),
+    ],
+)
+def test_of_the_apis_log_errors_are_shown(tmp_path: Path, line: str, shown: bool) -> None:
+    api = ApiProcess(a_process(""), "http://127.0.0.1:9", tmp_path / "log")
+    assert api.shows(line, before=True) is shown
+    api.process.wait()

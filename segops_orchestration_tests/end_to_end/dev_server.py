@@ -27,6 +27,7 @@ class DevServer:
 
     process: subprocess.Popen[str]
     url: str
+    api_url: str
     home: Path
 
     def graphql(self, query: str, variables: Mapping[str, Any] | None = None) -> Any:
@@ -51,12 +52,12 @@ class DevServer:
 
 
 @contextmanager
-def dev_server(home: Path, directory: Path, **environment: str) -> Iterator[DevServer]:
-    """Start it in ``directory``, wait until the UI answers, and stop it as Ctrl-C does."""
+def dev_server(home: Path, directory: Path, *options: str, **environment: str) -> Iterator[DevServer]:
+    """Start it in ``directory``, wait until it answers, and stop it as Ctrl-C does."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("SEGOPS_", "DAGSTER_"))}
     with (directory / "said.txt").open("w+") as said:
         process = subprocess.Popen(
-            [sys.executable, "-c", _SEGOPS, "dev", "--port", "0", "--json"],
+            [sys.executable, "-c", _SEGOPS, "dev", "--port", "0", "--api-port", "0", "--json", *options],
             cwd=directory,
             env={**inherited, "SEGOPS_HOME": str(home), **environment},
             stdout=subprocess.PIPE,
@@ -66,7 +67,7 @@ def dev_server(home: Path, directory: Path, **environment: str) -> Iterator[DevS
         try:
             assert process.stdout is not None
             announced = _one_document(process.stdout)
-            yield DevServer(process, announced["url"], home)
+            yield DevServer(process, announced["url"], announced["api_url"], home)
         finally:
             process.send_signal(signal.SIGINT)
             try:
