@@ -110,15 +110,16 @@ def resolve(request: Request) -> Scope:
     """The scope of a request."""
     services = services_of(request)
     scheme, token = credentials(request)
-    refuse_pages(request)
     if scheme == "apikey":
         if token.startswith(PREFIXES["public"]):
             raise ApiError(403, "a public key (pk_) only mints sessions at /api/auth/session/; use a secret key (sk_)")
         key = key_of(services, token)
+        refuse_pages(request)
         if _asked_tenant(request) not in (None, key.tenant):
             raise ApiError(404, "the API key is of another tenant")
         return _scope(services, key.tenant, Caller(key.role, key=key))
     person = _person(services, token)
+    refuse_pages(request)
     tenant, role = _team(services, person, _asked_tenant(request))
     return _scope(services, tenant, Caller(role, person=person))
 
