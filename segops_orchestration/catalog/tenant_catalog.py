@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from segops_orchestration.catalog.catalog import Catalog
+from segops_orchestration.catalog.compute_requests import SegmentRun
 from segops_orchestration.catalog.connector_records import Connector, ConnectorSpec, ConnectorStatus, Hold, Sync
 from segops_orchestration.catalog.event_schemas import EventSchema, PropertySchema
 from segops_orchestration.catalog.people_catalog import Added, NewApiKey
@@ -101,6 +102,13 @@ class TenantCatalog:
         """``SegmentViews.changes``."""
         views = self.whole.service.segment_views
         return views.changes(self.tenant, segment_id, since=since, offset=offset, limit=limit)
+
+    def segment_runs(
+        self, segment_id: int, *, run_id: str | None, offset: int, limit: int
+    ) -> tuple[list[SegmentRun], int]:
+        """``ComputeRequests.runs``."""
+        requests = self.whole.service.computations
+        return requests.runs(self.tenant, segment_id, run_id=run_id, offset=offset, limit=limit)
 
     def named_segments(self, segment_ids: Sequence[int]) -> list[NamedSegment]:
         """``SegmentViews.named``."""

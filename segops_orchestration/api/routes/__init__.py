@@ -9,6 +9,7 @@ from segops_orchestration.api.routes import (
     api_keys,
     audit,
     auth,
+    computations,
     explorer,
     health,
     ingestion,
@@ -29,6 +30,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     api_keys.router,
     # What has a name comes before what has an id: segments/membership/ before segments/{id}/.
     members.router,
+    computations.router,
     preview.router,
     segments.router,
     versions.router,
