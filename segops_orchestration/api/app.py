@@ -14,6 +14,7 @@ from segops_orchestration.api.middleware import RequestMiddleware
 from segops_orchestration.api.origins import OriginMiddleware
 from segops_orchestration.api.routes import ROUTERS
 from segops_orchestration.api.services import Services
+from segops_orchestration.api.runs.runs import Runs
 from segops_orchestration.api.tokens import TokenSigner
 from segops_orchestration.api.user_paths import UserPathMiddleware
 from segops_orchestration.catalog.catalog import Catalog
@@ -41,6 +42,7 @@ def make_app(settings: Settings) -> FastAPI:
             try:
                 services = app.state.services = Services(settings, catalog, warehouse, TokenSigner(SecretBox(settings)))
                 try:
+                    services.start()
                     yield
                 finally:
                     services.close()
