@@ -68,6 +68,8 @@ class Settings:
             (``SEGOPS_SECRET_KEY``); None means the file ``secret_key_file``.
         api_rate: requests a second that each process of the REST API takes from one caller (``SEGOPS_API_RATE``,
             default 2000); 0 means any number.
+        dagster_url: Dagster's webserver, which launches the computations that callers of the API ask for
+            (``SEGOPS_DAGSTER_URL``); None: its queue or a worker process does.
     """
 
     home: Path
@@ -76,6 +78,7 @@ class Settings:
     database_url: str = field(repr=False)
     max_query_memory: int = DEFAULT_QUERY_MEMORY
     secret_key: str | None = field(default=None, repr=False)
+    dagster_url: str | None = field(default=None, repr=False)
     api_rate: float = DEFAULT_API_RATE
 
     @classmethod
