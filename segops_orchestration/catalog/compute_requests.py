@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, and_, func, literal, or_, select, union_all, update
+from sqlalchemy import ColumnElement, Select, and_, cast, func, null, or_, select, true, union_all, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -14,7 +14,7 @@ from segops_orchestration.catalog import audit, segments, tenants
 from segops_orchestration.catalog.people_records import Actor
 from segops_orchestration.catalog.service_records import ComputeRequest, ComputeRequestStatus, Launcher
 from segops_orchestration.catalog.service_tables import ComputeRequestRow
-from segops_orchestration.catalog.tables import ComputationRow, SegmentComputationRow, TenantRow
+from segops_orchestration.catalog.tables import BigId, ComputationRow, SegmentComputationRow, TenantRow
 from segops_orchestration.catalog.transactions import Transactions
 from segops_orchestration.errors import Conflict
 
@@ -248,12 +248,15 @@ def _runs(
         .where(whole.run_id == request.run_id)
         .exists()
     )
+    # True of everything where no run is asked for.
+    of_run = whole.run_id == run_id if run_id is not None else true()
+    asked_for = request.run_id == run_id if run_id is not None else true()
     listed = union_all(
-        select(part.id.label("part"), literal(None).label("request"), whole.started_at.label("at"))
+        select(part.id.label("part"), cast(null(), BigId).label("request"), whole.started_at.label("at"))
         .join(whole, whole.id == part.computation_id)
-        .where(part.segment_id == segment_id, run_id is None or whole.run_id == run_id),
-        select(literal(None).label("part"), request.id.label("request"), request.created_at.label("at")).where(
-            request.segment_id == segment_id, ~in_ledger, run_id is None or request.run_id == run_id
+        .where(part.segment_id == segment_id, of_run),
+        select(cast(null(), BigId).label("part"), request.id.label("request"), request.created_at.label("at")).where(
+            request.segment_id == segment_id, ~in_ledger, asked_for
         ),
     ).subquery()
     count = session.scalar(select(func.count()).select_from(listed)) or 0
