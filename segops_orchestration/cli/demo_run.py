@@ -193,7 +193,8 @@ class _Demo:
 
     def _launch(self, mode: Mode) -> Computation:
         """Run the Dagster job in a process of its own, as the daemon would."""
-        from segops_orchestration.cli.dagster_process import child_environment, write_instance_config
+        from segops_orchestration.cli.child_process import child_environment
+        from segops_orchestration.cli.dagster_process import write_instance_config
 
         write_instance_config(self._settings)
         log = self._folder / f"{mode}.log"
