@@ -18,6 +18,7 @@ from segops_orchestration.compute.candidates import Candidates
 from segops_orchestration.compute.changes import count_changes, count_members, stage_deltas, stage_full
 from segops_orchestration.compute.lease import HeldLease
 from segops_orchestration.compute.lookup import update_lookup
+from segops_orchestration.compute.moving import move_joined_events
 from segops_orchestration.compute.plan import PlannedWork, Resolver, Watermark, plan_work
 from segops_orchestration.compute.recovery import recover
 from segops_orchestration.compute.result import ComputationResult, SegmentResult
@@ -75,7 +76,9 @@ def compute(
         active = catalog.list_segments(tenant)
         resolver = Resolver(tenant, active)
         wanted = active if segments is None else [resolver.segment(slug) for slug in segments]
-        watermark = read_watermark(tenant_warehouse)
+        watermark, has_identities = _look(tenant_warehouse)
+        if has_identities and move_joined_events(catalog, tenant_warehouse, held.lease):
+            watermark = read_watermark(tenant_warehouse)
         instant = to_milliseconds(at or watermark.at)
         levels = plan_work(
             active, wanted, resolver, catalog.committed_state(tenant), mode=mode, at=instant, watermark=watermark
@@ -109,12 +112,18 @@ def read_watermark(warehouse: TenantWarehouse) -> Watermark:
     Only committed parts are listed, and their block numbers are given out at the commit: what becomes visible later
     has a higher number.
     """
-    ((block, now),) = warehouse.query(
-        "SELECT max(max_block_number), toUnixTimestamp64Milli(now64(3)) FROM system.parts"
-        " WHERE active AND database = {database:String} AND table = 'arrivals'",
+    return _look(warehouse)[0]
+
+
+def _look(warehouse: TenantWarehouse) -> tuple[Watermark, bool]:
+    """The watermark, and whether any ids of the tenant are joined."""
+    ((block, now, identities),) = warehouse.query(
+        "SELECT maxIf(max_block_number, table = 'arrivals'), toUnixTimestamp64Milli(now64(3)),"
+        " sumIf(rows, table != 'arrivals') FROM system.parts"
+        " WHERE active AND database = {database:String} AND table IN ('arrivals', 'identities', 'moving_events')",
         {"database": warehouse.database},
     ).result_rows
-    return Watermark(int(block), datetime.fromtimestamp(now / 1000, UTC))
+    return Watermark(int(block), datetime.fromtimestamp(now / 1000, UTC)), bool(identities)
 
 
 @dataclass(frozen=True)

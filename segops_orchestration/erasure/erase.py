@@ -33,6 +33,7 @@ from segops_orchestration.catalog.records import Lease
 from segops_orchestration.compute.identities import ids_of_person
 from segops_orchestration.compute.lease import HeldLease
 from segops_orchestration.compute.lookup import TABLE as LOOKUP
+from segops_orchestration.compute.moving import move_joined_events
 from segops_orchestration.compute.recovery import recover
 from segops_orchestration.compute.takeout import (
     EVENT_TABLES,
@@ -52,7 +53,7 @@ from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse
 
 _USER_TABLES = (*EVENT_TABLES, "arrivals", *MEMBERSHIP_TABLES)
 # In which columns else an id can stand.
-_OTHER_COLUMNS = {"identities": ("user_id", "parent", "root", "home"), "moved_events": ("user_id", "original_user_id")}
+_OTHER_COLUMNS = {"identities": ("user_id", "parent", "root"), "moved_events": ("user_id", "original_user_id")}
 _GIVEN = "SELECT arrayJoin({ids:Array(String)}) AS user_id"
 
 # A dead letter says what was wrong with a field and quotes it: those that quote an id as a word of its own are deleted.
@@ -120,6 +121,8 @@ def finish(catalog: Catalog, warehouse: Warehouse, tenant: str, request: Request
         return requests.finish(database, certificate)
     with HeldLease(catalog, tenant, None, around.lease_seconds, around.wait_seconds) as held:
         recover(catalog, database, held.lease)
+        # What is on its way from one id to another must not arrive later.
+        move_joined_events(catalog, database, held.lease)
         request, certificate = _empty_tables(catalog, database, held.lease, request, certificate)
     ids = requests.ids_of(database, request)
     connectors = [
@@ -175,16 +178,22 @@ def _empty_tables(
 
 def _counted(database: TenantWarehouse, request: Request, certificate: Certificate) -> Certificate:
     """Write down how many rows there are before they are deleted. Who goes on after a crash finds fewer, not more."""
-    found = _count(database, request.users)
+    # What was told to platforms grows while they are told to remove it.
+    found = _count(database, request.users, also=() if certificate.rows else ACTIVATION_TABLES)
     rows = {table: max(found.get(table, 0), certificate.rows.get(table, 0)) for table in {*found, *certificate.rows}}
     counted = replace(certificate, ids=request.ids, rows=dict(sorted(rows.items())))
     requests.save(database, counted)
     return counted
 
 
-def _count(database: TenantWarehouse, users: str, bound: Mapping[str, object] | None = None) -> dict[str, int]:
+def _count(
+    database: TenantWarehouse,
+    users: str,
+    bound: Mapping[str, object] | None = None,
+    also: Sequence[str] = ACTIVATION_TABLES,
+) -> dict[str, int]:
     """How many rows speak of these users, by table, for tables with any."""
-    tables = [*_USER_TABLES, *ACTIVATION_TABLES, *([LOOKUP] if has_lookup(database) else [])]
+    tables = [*_USER_TABLES, *also, *([LOOKUP] if has_lookup(database) else [])]
     conditions = {table: f"user_id IN ({users})" for table in tables}
     conditions |= {table: _any_of(columns, users) for table, columns in _OTHER_COLUMNS.items()}
     conditions["dead_letters"] = _LETTER.format(users=users)

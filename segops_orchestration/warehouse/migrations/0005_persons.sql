@@ -1,12 +1,12 @@
--- Which ids are one person's. "parent" is what an id was said to be; "root", where that leads, is the id that stands for
--- the person in segments. "home" is the id under which the events lie that came in under this one: it becomes the root
--- when a computation has moved them. Rows of one call are written as one block.
+-- Which ids are one person's. "parent" is what an id was last said to be, empty for one that is itself again; "root",
+-- where that leads, is the id that stands for the person in segments. "changed" says that another root was in force
+-- before, so that events may lie there. Rows of one call are written as one block.
 CREATE TABLE IF NOT EXISTS identities
 (
     user_id String,
     parent String,
     root String,
-    home String,
+    changed UInt8,
     kind Enum8('alias' = 1, 'merge' = 2),
     at DateTime64(3, 'UTC'),
     version UInt64
@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS identities
 ENGINE = ReplacingMergeTree(version)
 ORDER BY user_id;
 
--- Which events came in under another id than the one they lie under now, one row per delivery.
+-- Which events of a user came in under another id, one row per delivery.
 CREATE TABLE IF NOT EXISTS moved_events
 (
     user_id String,
@@ -26,18 +26,20 @@ CREATE TABLE IF NOT EXISTS moved_events
     moved_at DateTime64(3, 'UTC')
 )
 ENGINE = ReplacingMergeTree(moved_at)
-ORDER BY (original_user_id, event_type, occurred_at, event_id, ingested_at);
+ORDER BY (user_id, event_type, occurred_at, event_id, ingested_at, original_user_id);
 
--- The events that are being moved: scratch, emptied when they are. What is copied is written down first, so that
--- nothing else is taken away.
+-- The events that are being moved from one id to another: scratch, emptied when they are. They are written down before
+-- they are copied, so that nothing else is taken away. "stays" says that the id they leave remains a user.
 CREATE TABLE IF NOT EXISTS moving_events
 (
     home String,
     root String,
+    stays UInt8,
     event_type LowCardinality(String),
     occurred_at DateTime64(3, 'UTC'),
     event_id UUID,
-    ingested_at DateTime64(3, 'UTC')
+    ingested_at DateTime64(3, 'UTC'),
+    original_user_id String
 )
 ENGINE = MergeTree
 ORDER BY (home, event_type, occurred_at, event_id);

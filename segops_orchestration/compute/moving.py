@@ -1,0 +1,188 @@
+"""Moving the events of joined ids to the id that stands for the person, before a computation looks at anything.
+
+Segments, reasons to be a candidate and explanations then need not know that there are identities: a lookup for each row
+of every scan was measured to cost more (docs/identity.md). What came in under a joined id, in whatever way, is moved by
+the next computation; its identity as an event stays: type, time, event id, and when it was first delivered.
+
+A crash between any two lines loses nothing and counts nothing twice. What is to be moved is written down first, in
+``moving_events``; then copied, which can be repeated, since a copy has the same key; then just what was written down is
+taken away. What comes in meanwhile was not written down, so it stays, and is moved in the next round.
+The caller holds the tenant's lease.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from segops_orchestration.catalog.catalog import Catalog
+from segops_orchestration.catalog.records import Lease
+from segops_orchestration.compiler.source import IDENTIFICATION
+from segops_orchestration.compute.identities import forget_changes
+from segops_orchestration.compute.lookup import TABLE as LOOKUP
+from segops_orchestration.compute.session import memory_settings
+from segops_orchestration.compute.takeout import (
+    MEMBERSHIP_TABLES,
+    count_rows,
+    has_lookup,
+    recount_members,
+    wait_for_inserts,
+)
+from segops_orchestration.errors import WarehouseError
+from segops_orchestration.warehouse.client import TenantWarehouse
+
+# Ids whose events are moved together; what is written down of them is held in memory while it is taken away.
+IDS_AT_ONCE = 5_000
+_ROUNDS = 100
+
+_KEY = "event_type, occurred_at, event_id, ingested_at"
+_COLUMNS = f"home, root, stays, {_KEY}, original_user_id"
+
+# Joined ids under which events lie.
+_LEAVING = """SELECT DISTINCT user_id FROM users
+WHERE user_id IN (SELECT user_id FROM identities FINAL WHERE root != user_id)
+ORDER BY user_id LIMIT {limit:UInt64}"""
+
+_ROOTS = "SELECT user_id, root FROM identities FINAL WHERE root != user_id"
+
+# Everything that lies under these ids. What was moved there before keeps the id under which it came in.
+_STAGE = f"""INSERT INTO moving_events ({_COLUMNS})
+SELECT e.user_id, r.root, 0, e.event_type, e.occurred_at, e.event_id, e.ingested_at,
+  if(m.original_user_id = '', e.user_id, m.original_user_id)
+FROM (SELECT user_id, {_KEY} FROM events_by_user WHERE user_id IN ({{leaving}})) AS e
+INNER JOIN ({{roots}}) AS r ON r.user_id = e.user_id
+LEFT JOIN (SELECT user_id, {_KEY}, original_user_id FROM moved_events FINAL WHERE user_id IN ({{leaving}})) AS m
+  ON m.user_id = e.user_id AND m.event_type = e.event_type AND m.occurred_at = e.occurred_at
+  AND m.event_id = e.event_id AND m.ingested_at = e.ingested_at"""
+
+_HOMES = "SELECT home FROM moving_events WHERE NOT stays"
+_STAGED_ROOTS = "SELECT DISTINCT home AS user_id, root FROM moving_events WHERE NOT stays"
+
+# Ids that belong to another person than before. Their events lie with others' under an id that stays another's.
+_CHANGED = "SELECT user_id, root FROM identities FINAL WHERE changed ORDER BY user_id LIMIT {limit:UInt64}"
+_STAGE_CHANGED = f"""INSERT INTO moving_events ({_COLUMNS})
+SELECT m.user_id, i.root, 1, m.event_type, m.occurred_at, m.event_id, m.ingested_at, m.original_user_id
+FROM (SELECT * FROM moved_events FINAL WHERE original_user_id IN ({{changed}})) AS m
+INNER JOIN (SELECT user_id, root FROM identities FINAL WHERE changed) AS i ON i.user_id = m.original_user_id
+LEFT JOIN ({_ROOTS}) AS l ON l.user_id = m.user_id
+WHERE if(l.root = '', m.user_id, l.root) != i.root"""
+
+_COPY = f"""INSERT INTO events (event_id, user_id, event_type, occurred_at, ingested_at, payload)
+SELECT e.event_id, m.root, e.event_type, e.occurred_at, e.ingested_at, e.payload
+FROM (
+  SELECT user_id, {_KEY}, payload FROM events_by_user WHERE user_id IN (SELECT home FROM moving_events)
+) AS e
+INNER JOIN (SELECT DISTINCT home, root, {_KEY} FROM moving_events) AS m
+  ON m.home = e.user_id AND m.event_type = e.event_type AND m.occurred_at = e.occurred_at
+  AND m.event_id = e.event_id AND m.ingested_at = e.ingested_at"""
+
+# Arrivals of long ago may be forgotten at any moment; this one is of now, and makes the person a candidate.
+_ARRIVE = """INSERT INTO arrivals (ingested_at, user_id)
+SELECT DISTINCT now64(3, 'UTC'), arrayJoin(if(stays, [root, home], [root])) FROM moving_events"""
+
+_RECORD = f"""INSERT INTO moved_events (user_id, {_KEY}, original_user_id, moved_at)
+SELECT root, {_KEY}, original_user_id, now64(3, 'UTC') FROM moving_events WHERE root != original_user_id"""
+
+_TAKE = f"""DELETE FROM {{table}} WHERE user_id IN (SELECT home FROM moving_events)
+AND (user_id, {_KEY}) IN (SELECT home, {_KEY} FROM moving_events)"""
+_TAKE_IDENTIFICATIONS = f"""DELETE FROM identifications WHERE user_id IN (SELECT home FROM moving_events)
+AND (user_id, occurred_at, event_id, ingested_at) IN (
+  SELECT home, occurred_at, event_id, ingested_at FROM moving_events WHERE event_type = '{IDENTIFICATION}'
+)"""
+_TAKE_TIMES = """DELETE FROM events_by_time WHERE user_id IN (SELECT home FROM moving_events)
+AND (event_type, occurred_at, user_id) IN (SELECT event_type, occurred_at, home FROM moving_events)"""
+_TAKE_RECORDS = f"""DELETE FROM moved_events WHERE user_id IN (SELECT home FROM moving_events)
+AND (user_id, {_KEY}, original_user_id) IN (SELECT home, {_KEY}, original_user_id FROM moving_events)"""
+_TAKE_USERS = "DELETE FROM users WHERE user_id IN (SELECT home FROM moving_events)"
+
+# Of an id that stays a user: what else it has.
+_STAYING = "SELECT home FROM moving_events WHERE stays"
+_RESTORE_TIMES = f"""INSERT INTO events_by_time (event_type, occurred_at, user_id)
+SELECT event_type, occurred_at, user_id FROM events_by_user WHERE user_id IN ({_STAYING})"""
+_RESTORE_USERS = f"""INSERT INTO users (user_id, first_seen, last_seen)
+SELECT user_id, min(occurred_at), max(occurred_at) FROM events_by_user WHERE user_id IN ({_STAYING})
+GROUP BY user_id"""
+_VANISHED = f"{_STAYING} AND home NOT IN (SELECT user_id FROM users WHERE user_id IN ({_STAYING}))"
+_LEAVE = "DELETE FROM {table} WHERE user_id IN ({users})"
+_LEAVE_LOOKUP = f"ALTER TABLE {LOOKUP} DELETE WHERE user_id IN ({{users}})"
+
+
+def move_joined_events(catalog: Catalog, database: TenantWarehouse, lease: Lease) -> int:
+    """Bring everything that lies under joined ids to their roots; how many events that were.
+
+    Raises:
+        WarehouseError: ClickHouse refused or could not be reached. The next call goes on from there.
+    """
+    moved = _finish(database)
+    while changed := dict(database.query(_CHANGED, {"limit": IDS_AT_ONCE}).result_rows):
+        moved += _move_changed(catalog, database, changed)
+    for _ in range(_ROUNDS):
+        if not database.query(_LEAVING, {"limit": 1}).result_rows:
+            break
+        leaving = _LEAVING.replace("{limit:UInt64}", str(IDS_AT_ONCE))
+        database.command(_STAGE.format(leaving=leaving, roots=_ROOTS), None, _settings(database))
+        moved += _finish(database)
+    if moved:
+        recount_members(catalog, database, lease)
+    return moved
+
+
+def _move_changed(catalog: Catalog, database: TenantWarehouse, changed: Mapping[str, str]) -> int:
+    """Take events back to which another person had a claim before."""
+    ids = "SELECT user_id FROM identities FINAL WHERE changed"
+    database.command(_STAGE_CHANGED.format(changed=ids), None, _settings(database))
+    moved = _finish(database)
+    with catalog.persons.one_at_a_time(database.slug):
+        forget_changes(database, changed)
+    return moved
+
+
+def _finish(database: TenantWarehouse) -> int:
+    """Move what is written down in ``moving_events``, and what came in under the leaving ids meanwhile."""
+    ((moved,),) = database.query("SELECT count() FROM moving_events").result_rows
+    if not moved:
+        return 0
+    for _ in range(_ROUNDS):
+        _copy_and_take(database)
+        rest = f"SELECT count() FROM events_by_user WHERE user_id IN ({_HOMES})"
+        if not database.query(rest).result_rows[0][0]:
+            break
+        database.command(_STAGE.format(leaving=_HOMES, roots=_STAGED_ROOTS), None, _settings(database))
+    else:
+        raise WarehouseError(f"{database.slug}: events of joined ids come in faster than they can be moved; try again")
+    _leave_segments(database)
+    database.command("TRUNCATE TABLE moving_events")
+    return int(moved)
+
+
+def _copy_and_take(database: TenantWarehouse) -> None:
+    settings = _settings(database)
+    for statement in (_COPY, _ARRIVE, _RECORD):
+        database.command(statement, None, settings)
+    takes = (_TAKE.format(table=table) for table in ("events", "events_by_user"))
+    for statement in (*takes, _TAKE_IDENTIFICATIONS, _TAKE_TIMES, _TAKE_USERS, _TAKE_RECORDS):
+        database.command(statement, None, settings)
+    # An insert that was running may have had its user taken away, and not the event.
+    wait_for_inserts(database)
+    if database.query(f"{_STAYING} LIMIT 1").result_rows:
+        for statement in (_RESTORE_TIMES, _RESTORE_USERS):
+            database.command(statement, None, settings)
+
+
+def _leave_segments(database: TenantWarehouse) -> None:
+    """Who is no user any more is in no segment, and never was: the history is that of the person."""
+    gone = f"{_HOMES} UNION DISTINCT {_VANISHED}"
+    held = count_rows(database, gone, MEMBERSHIP_TABLES)
+    for table in (table for table, rows in held.items() if rows):
+        database.command(_LEAVE.format(table=table, users=gone), None, _settings(database))
+    if has_lookup(database):
+        database.command(_LEAVE_LOOKUP.format(users=gone))
+
+
+def _settings(database: TenantWarehouse) -> dict[str, object]:
+    return {
+        **memory_settings(database.query_memory),
+        "max_partitions_per_insert_block": 0,
+        "join_use_nulls": 0,
+        "lightweight_deletes_sync": 1,
+        "log_comment": "segops identities",
+    }
