@@ -8,11 +8,8 @@ from typing import Any
 
 import requests
 
-from segops_orchestration.api.runs.work import LaunchFailed, Work
+from segops_orchestration.api.runs.work import JOB, TENANT_PARTITIONS, LaunchFailed, Work
 
-# Names of the code location, which is not imported here: it would bring dagster with it. A test compares them.
-JOB = "recompute"
-TENANT_PARTITIONS = "tenants"
 _SECONDS = 20
 
 _FIND_JOB = """query {
@@ -54,7 +51,7 @@ class DagsterWebserver:
         self._url = url.rstrip("/").removesuffix("/graphql") + "/graphql"
         self._job: _Job | None = None
 
-    def launch(self, work: Work, tags: Mapping[str, str]) -> str:
+    def launch(self, work: Work) -> str:
         """Launch the tenant's job for one segment; returns the run's id.
 
         Raises:
@@ -71,8 +68,8 @@ class DagsterWebserver:
         params = {
             "selector": {**selector, "jobName": JOB},
             "mode": "default",
-            "runConfigData": run_config(work),
-            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in run_tags(work, tags)]},
+            "runConfigData": work.run_config,
+            "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in work.tags.items()]},
         }
         launched = self._ask(_LAUNCH, {"params": params})["launchRun"]
         if launched["__typename"] != "LaunchRunSuccess":
@@ -110,14 +107,3 @@ class DagsterWebserver:
         if not isinstance(data, dict) or answer.get("errors"):
             raise LaunchFailed("Dagster's webserver did not understand the question; the versions may not fit")
         return data
-
-
-def run_config(work: Work) -> dict[str, Any]:
-    """As ``defs/jobs.py`` asks for runs of one tenant, for one segment and what it refers to."""
-    return {"ops": {"segment_memberships": {"config": {"mode": work.mode, "segments": [work.slug]}}}}
-
-
-def run_tags(work: Work, tags: Mapping[str, str]) -> list[tuple[str, str]]:
-    """By the first, Dagster knows the partition, and lets no two runs of a tenant go at once."""
-    known = {"dagster/partition": work.tenant, "segops/tenant": work.tenant, "segops/mode": work.mode}
-    return [*known.items(), *tags.items()]

@@ -106,7 +106,7 @@ class Runs:
     def _launch(self, request: ComputeRequest, work: Work) -> str:
         assert self._webserver is not None
         try:
-            run_id = self._webserver.launch(work, {"segops/requested_by": "api"})
+            run_id = self._webserver.launch(work)
         except LaunchFailed as error:
             self._requests.finish(request.run_id, "failed", str(error))
             _log.error("%s/%s: %s", work.tenant, work.slug, error, exc_info=error.__cause__)
