@@ -43,7 +43,10 @@ class IdempotencyKeyRow(Base):
 
 
 class SegmentExportRow(Base):
-    """A file that somebody asked for. ``file_name`` is relative to the exports of the service."""
+    """A file that somebody asked for. ``file_name`` is relative to the exports of the service.
+
+    ``heartbeat_at`` is the sign of life of the service that writes it.
+    """
 
     __tablename__ = "segment_exports"
     __table_args__ = (
@@ -65,6 +68,7 @@ class SegmentExportRow(Base):
     error: Mapped[str | None] = mapped_column(Text)
     requested_by: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant)
+    heartbeat_at: Mapped[datetime | None] = mapped_column(Instant)
     finished_at: Mapped[datetime | None] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant)
 

@@ -192,6 +192,7 @@ def upgrade() -> None:
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("requested_by", sa.Text(), nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
+        sa.Column("heartbeat_at", INSTANT, nullable=True),
         sa.Column("finished_at", INSTANT, nullable=True),
         sa.Column("expires_at", INSTANT, nullable=False),
         sa.CheckConstraint("format in ('csv', 'parquet')", name=op.f("ck_segment_exports_format")),
