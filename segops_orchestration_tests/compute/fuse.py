@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from segops_orchestration.catalog.catalog import Catalog
+from segops_orchestration.catalog.persons import PersonsCatalog
 from segops_orchestration.warehouse.client import TenantWarehouse
 from segops_orchestration_tests.compute.computing import Crash
 
@@ -21,6 +22,7 @@ _STEPS: tuple[tuple[Any, str], ...] = (
     (Catalog, "commit_segments"),
     (Catalog, "abandon_segment"),
     (Catalog, "finish_computation"),
+    (PersonsCatalog, "recount_members"),
 )
 
 

@@ -82,6 +82,16 @@ class TenantMachine(RuleBasedStateMachine):
     def a_segment_is_archived(self, seed: int) -> None:
         self.shared.archive(Random(seed))
 
+    @rule(seed=_SEEDS)
+    def ids_are_joined(self, seed: int) -> None:
+        random = Random(seed)
+        for _ in range(random.randint(1, 3)):
+            self.shared.join(random)
+
+    @rule(seed=_SEEDS)
+    def somebody_is_erased(self, seed: int) -> None:
+        self.shared.erase(Random(seed))
+
     @rule(table=st.sampled_from(_TABLES))
     def parts_are_merged(self, table: str) -> None:
         self.shared.merge_parts(table)

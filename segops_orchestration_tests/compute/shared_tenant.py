@@ -11,14 +11,18 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
 
+from segops_orchestration.compute.identities import alias, merge
 from segops_orchestration.dsl.parse import parse_definition
 from segops_orchestration.dsl.references import referenced_segments
+from segops_orchestration.erasure.erase import Surroundings, begin, finish
 from segops_orchestration_tests.compute.tenant import StoryTenant
 from segops_orchestration_tests.oracle.evaluate import Event, SegmentKey, members_of_all
 from segops_orchestration_tests.oracle.histories import events_of
+from segops_orchestration_tests.oracle.identities import Persons
 from segops_orchestration_tests.oracle.vocabulary import START
 from segops_orchestration_tests.oracle.worlds import World, draw_batch, draw_define, draw_world, turns
 
@@ -35,6 +39,7 @@ class Inhabited:
     delivered: list[Event] = field(default_factory=list)
     batches_delivered: int = 0
     possible: dict[str, set[Members]] = field(default_factory=dict)
+    persons: Persons = field(default_factory=Persons)
 
     def free(self) -> list[str]:
         """The active segments that no other one refers to."""
@@ -44,8 +49,14 @@ class Inhabited:
     def expected(self, clock: int) -> dict[str, Members]:
         """The members of every active segment at the clock's instant."""
         definitions: dict[SegmentKey, dict[str, Any]] = {slug: self.segments[slug] for slug in self.segments}
-        found = members_of_all(definitions, self.delivered, instant(clock))
+        found = members_of_all(definitions, self.persons.resolved(self.delivered), instant(clock))
         return {str(slug): members for slug, members in found.items()}
+
+    def some_may_be_gone(self) -> None:
+        """Who is no user of their own any more leaves all segments at once, also those that are not computed."""
+        users = {event.user_id for event in self.persons.resolved(self.delivered)}
+        for slug, possible in self.possible.items():
+            self.possible[slug] = possible | {members & users for members in possible}
 
 
 def instant(clock: int) -> datetime:
@@ -121,6 +132,32 @@ class SharedTenant:
             batch.extend(events)
             self._tell(step)
         self.tenant.ingest(batch)
+
+    def join(self, random: Random) -> None:
+        """Say of two ids of some world that they are one person's."""
+        one = random.choice(self.worlds)
+        child, parent = random.sample(one.world.users, 2)
+        says = random.choice((alias, alias, merge))
+        self._tell({"do": says.__name__, "of": child, "is": parent})
+        says(self.tenant.catalog, self.tenant.database, child, parent)
+        (one.persons.alias if says is alias else one.persons.merge)(child, parent)
+        one.some_may_be_gone()
+
+    def erase(self, random: Random) -> None:
+        """Erase somebody of some world, with all ids."""
+        one = random.choice(self.worlds)
+        user = random.choice(one.world.users)
+        self._tell({"do": "erase", "user": user})
+        request = begin(self.tenant.database, user, "the test", force=True)
+        certificate = finish(
+            self.tenant.catalog, self.tenant.warehouse, self.tenant.slug, request, Surroundings(Path("/nowhere"))
+        )
+        assert certificate.finished_at is not None
+        gone = one.persons.forget(user)
+        one.delivered = [event for event in one.delivered if event.user_id not in gone]
+        one.some_may_be_gone()
+        for slug, possible in one.possible.items():
+            one.possible[slug] = {members - gone for members in possible}
 
     def step_time(self, random: Random) -> None:
         """To an edge of something in some world, or beside it, or just onwards; seldom backwards."""
