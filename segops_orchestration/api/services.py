@@ -11,6 +11,7 @@ from segops_orchestration.activation.background import BackgroundSyncs
 from segops_orchestration.api.key_use import KeyUse
 from segops_orchestration.api.limits import CallerLimits, LoginThrottle
 from segops_orchestration.api.origins import PublicOrigins
+from segops_orchestration.api.runs.files import ExportFiles
 from segops_orchestration.api.runs.runs import Runs
 from segops_orchestration.api.tokens import TokenSigner
 from segops_orchestration.catalog.catalog import Catalog
@@ -33,6 +34,7 @@ class Services:
     key_use: KeyUse = field(init=False)
     origins: PublicOrigins = field(init=False)
     runs: Runs = field(init=False)
+    exports: ExportFiles = field(init=False)
     _lookups: dict[str, MembershipLookup] = field(default_factory=dict)
     _migrated: set[str] = field(default_factory=set)
     _migrating: threading.Lock = field(default_factory=threading.Lock)
@@ -42,14 +44,17 @@ class Services:
         self.key_use = KeyUse(self.catalog)
         self.origins = PublicOrigins(self.catalog)
         self.runs = Runs(self.settings, self.catalog.service.computations)
+        self.exports = ExportFiles(self.settings, self.catalog, self.database)
 
     def start(self) -> None:
         """Begin with what runs beside the requests."""
         self.runs.start()
+        self.exports.start()
 
     def close(self) -> None:
         """End what runs beside the requests."""
         self.runs.close()
+        self.exports.close()
         self.syncs.close()
         self.key_use.close()
 

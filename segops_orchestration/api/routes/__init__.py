@@ -11,6 +11,7 @@ from segops_orchestration.api.routes import (
     auth,
     computations,
     explorer,
+    exports,
     health,
     ingestion,
     members,
@@ -31,6 +32,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     # What has a name comes before what has an id: segments/membership/ before segments/{id}/.
     members.router,
     computations.router,
+    exports.router,
     preview.router,
     segments.router,
     versions.router,
