@@ -16,6 +16,7 @@ DEFAULT_QUERY_MEMORY = 1 << 30
 API_RATE_VARIABLE = "SEGOPS_API_RATE"
 DEFAULT_API_RATE = 2000.0
 DAGSTER_URL_VARIABLE = "SEGOPS_DAGSTER_URL"
+METRICS_TOKEN_VARIABLE = "SEGOPS_METRICS_TOKEN"
 SECRET_KEY_VARIABLE = "SEGOPS_SECRET_KEY"
 # Reading and writing blocks of events takes about a third of this, whatever the query is about.
 _LEAST_QUERY_MEMORY = 128 << 20
@@ -70,6 +71,8 @@ class Settings:
             default 2000); 0 means any number.
         dagster_url: Dagster's webserver, which launches the computations that callers of the API ask for
             (``SEGOPS_DAGSTER_URL``); None: its queue or a worker process does.
+        metrics_token: what opens the API's figures to Prometheus (``SEGOPS_METRICS_TOKEN``); None: only programs on
+            this machine read them.
     """
 
     home: Path
@@ -80,6 +83,7 @@ class Settings:
     secret_key: str | None = field(default=None, repr=False)
     dagster_url: str | None = field(default=None, repr=False)
     api_rate: float = DEFAULT_API_RATE
+    metrics_token: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -100,6 +104,7 @@ class Settings:
             max_query_memory=memory_amount(QUERY_MEMORY_VARIABLE, memory, _LEAST_QUERY_MEMORY),
             secret_key=env.get(SECRET_KEY_VARIABLE) or None,
             dagster_url=env.get(DAGSTER_URL_VARIABLE) or None,
+            metrics_token=env.get(METRICS_TOKEN_VARIABLE) or None,
             api_rate=rate(API_RATE_VARIABLE, env.get(API_RATE_VARIABLE) or str(DEFAULT_API_RATE)),
         )
 
