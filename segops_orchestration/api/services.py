@@ -15,6 +15,7 @@ from segops_orchestration.api.runs.files import ExportFiles
 from segops_orchestration.api.runs.runs import Runs
 from segops_orchestration.api.tokens import TokenSigner
 from segops_orchestration.catalog.catalog import Catalog
+from segops_orchestration.compute.identities import CanonicalIds
 from segops_orchestration.compute.lookup import MembershipLookup
 from segops_orchestration.settings import Settings
 from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse
@@ -36,6 +37,7 @@ class Services:
     runs: Runs = field(init=False)
     exports: ExportFiles = field(init=False)
     _lookups: dict[str, MembershipLookup] = field(default_factory=dict)
+    _canonical: dict[str, CanonicalIds] = field(default_factory=dict)
     _migrated: set[str] = field(default_factory=set)
     _migrating: threading.Lock = field(default_factory=threading.Lock)
 
@@ -64,6 +66,13 @@ class Services:
         if found is None:
             found = self._lookups.setdefault(tenant, MembershipLookup(self.database(tenant)))
         return found
+
+    def canonical_id(self, tenant: str, user_id: str) -> str:
+        """The id that stands for the person who has this one."""
+        found = self._canonical.get(tenant)
+        if found is None:
+            found = self._canonical.setdefault(tenant, CanonicalIds(self.database(tenant)))
+        return found.of(user_id)
 
     def database(self, tenant: str) -> TenantWarehouse:
         """The tenant's database, at the newest schema."""

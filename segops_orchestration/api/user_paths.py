@@ -1,7 +1,8 @@
 """Paths with a user's id in them: ids may contain any character, ``/`` too, which clients send as ``%2F``.
 
 Servers hand on the path decoded, where ``/users/a%2Fsegments/`` and ``/users/a/segments/`` are the same. Below
-``/explorer/users/`` the path as it was sent takes its place, and the routes read the id with ``UserId``.
+``/explorer/users/`` the path as it was sent takes its place, and the routes read the id with ``UserId``: that of the
+person, when the id was joined to another one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,9 @@ from urllib.parse import quote, unquote
 from fastapi import Depends, Path
 from starlette._utils import get_route_path
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from segops_orchestration.api.gate import Scope as GateScope
+from segops_orchestration.api.gate import resolve
 
 PREFIX = "/api/explorer/users/"
 
@@ -39,11 +43,12 @@ def _as_sent(scope: Scope) -> str:
 
 
 def _user_id(
+    scope: Annotated[GateScope, Depends(resolve)],
     user_id: Annotated[
         str, Path(description="The user's id, percent-encoded: a `/` in it as `%2F`.", examples=["ada"])
     ],
 ) -> str:
-    return unquote(user_id)
+    return scope.services.canonical_id(scope.tenant, unquote(user_id))
 
 
 UserId = Annotated[str, Depends(_user_id)]

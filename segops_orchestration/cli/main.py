@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {
     "connectors": "Send members to Klaviyo, Braze, Talon.One and webhooks, and take out those who left.",
     "webhooks": "Tell your own systems when a segment has been recomputed.",
     "export": "Write members to CSV or Parquet files.",
+    "identity": "Say which ids are one person's, and show it.",
     "erase": "Delete a person's data for good, platforms included, with a certificate.",
     "platform-sandbox": "Serve a stand-in for Klaviyo, Braze, Talon.One or a webhook, to try connectors with.",
     "warehouse": "Start, stop and inspect the embedded ClickHouse.",

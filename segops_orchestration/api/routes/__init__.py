@@ -13,6 +13,7 @@ from segops_orchestration.api.routes import (
     explorer,
     exports,
     health,
+    identity,
     ingestion,
     members,
     preview,
@@ -42,5 +43,6 @@ ROUTERS: tuple[APIRouter, ...] = (
     sandbox.router,
     activations.router,
     ingestion.router,
+    identity.router,
     schemas.router,
 )

@@ -79,7 +79,11 @@ def membership(
     segment_id: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="A segment to ask about.")] = None,
 ) -> Membership:
     """The segments that a user is in, by the last computation of each. A user never heard of is in none."""
-    entered = scope.services.lookup(scope.tenant).segments_of(user_id)
+    lookup = scope.services.lookup(scope.tenant)
+    entered = lookup.segments_of(user_id)
+    if not entered:
+        # Only an id that is in no segment may have been joined to another one.
+        entered = lookup.segments_of(scope.services.canonical_id(scope.tenant, user_id))
     wanted = {*entered, segment_id} if segment_id is not None else set(entered)
     known = scope.catalog.named_segments(sorted(wanted)) if wanted else []
     listed = [
