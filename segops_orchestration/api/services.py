@@ -18,6 +18,7 @@ from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.compute.identities import CanonicalIds
 from segops_orchestration.compute.lookup import MembershipLookup
 from segops_orchestration.settings import Settings
+from segops_orchestration.explorer.remembered import Remembered
 from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse
 
 
@@ -34,6 +35,7 @@ class Services:
     syncs: BackgroundSyncs = field(default_factory=BackgroundSyncs)
     key_use: KeyUse = field(init=False)
     origins: PublicOrigins = field(init=False)
+    looks: Remembered = field(default_factory=Remembered)
     runs: Runs = field(init=False)
     exports: ExportFiles = field(init=False)
     _lookups: dict[str, MembershipLookup] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from typing import Self
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session
 
-from segops_orchestration.catalog import leases, ledger, reports, segments, tenants
+from segops_orchestration.catalog import leases, ledger, reports, segments, tenants, trends
 from segops_orchestration.catalog.connector_catalog import ConnectorCatalog
 from segops_orchestration.catalog.database import connect, translated_errors
 from segops_orchestration.catalog.migrate import migrate
@@ -193,6 +193,11 @@ class Catalog:
         """What each segment of a tenant holds and when that was computed, by slug."""
         with self._read() as session:
             return reports.segment_status(session, tenant, include_archived=include_archived)
+
+    def member_trends(self, tenant: str, segment_ids: Sequence[int], days: int) -> Mapping[int, trends.Trend]:
+        """By segment: the members at the end of each of the last days in UTC, from its first computation on."""
+        with self._read() as session:
+            return trends.member_trends(session, tenant, segment_ids, days, self._now(session))
 
     # Leases
 

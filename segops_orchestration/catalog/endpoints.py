@@ -115,6 +115,52 @@ def enable(session: Session, tenant_slug: str, endpoint_id: int, now: datetime) 
     return get(session, tenant_slug, endpoint_id)
 
 
+def change(
+    session: Session,
+    tenant_slug: str,
+    endpoint_id: int,
+    *,
+    url: str | None,
+    sealed: str | None,
+    event_types: Sequence[str] | None,
+    now: datetime,
+) -> Endpoint:
+    """Give an endpoint another address, secret or choice of events; None leaves each as it is.
+
+    Raises:
+        NotFound: no such tenant or endpoint.
+        Conflict: another endpoint of the tenant has this URL.
+        InvalidDocument: there is no such event type.
+    """
+    row = find(session, tenant_slug, endpoint_id, lock=True)
+    if event_types is not None:
+        _check(event_types)
+        row.event_types = json.dumps(list(event_types))
+    if url is not None and url != row.url:
+        taken = select(EndpointRow.id).where(EndpointRow.tenant_id == row.tenant_id, EndpointRow.url == url)
+        if session.scalar(taken):
+            raise Conflict(f"tenant {tenant_slug!r} has another endpoint of this URL")
+        row.url = url
+    if sealed is not None:
+        row.secret = sealed
+    row.updated_at = now
+    session.flush()
+    return get(session, tenant_slug, endpoint_id)
+
+
+def disable(session: Session, tenant_slug: str, endpoint_id: int, reason: str, now: datetime) -> Endpoint:
+    """Send nothing more to an endpoint until it is enabled; what is pending waits.
+
+    Raises:
+        NotFound: no such tenant or endpoint.
+    """
+    row = find(session, tenant_slug, endpoint_id, lock=True)
+    if row.status != "disabled":
+        put_status(row, "disabled", reason, now)
+        session.flush()
+    return get(session, tenant_slug, endpoint_id)
+
+
 def put_status(row: EndpointRow, status: EndpointStatus, reason: str, now: datetime) -> None:
     """Give a row a status and say why."""
     row.status, row.status_reason, row.updated_at = status, reason[:MAX_REASON], now

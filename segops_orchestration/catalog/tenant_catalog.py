@@ -13,6 +13,7 @@ from segops_orchestration.catalog.people_catalog import Added, NewApiKey
 from segops_orchestration.catalog.people_records import Actor, ApiKey, AuditEntry, KeyKind, Role, TeamMember
 from segops_orchestration.catalog.records import (
     CommittedChange,
+    CommittedSegment,
     SaveResult,
     Segment,
     SegmentStatus,
@@ -22,6 +23,8 @@ from segops_orchestration.catalog.records import (
 from segops_orchestration.catalog.segment_edits import SegmentEdit
 from segops_orchestration.catalog.segment_views import NamedSegment, SegmentView
 from segops_orchestration.catalog.sync_summary import SyncSummary
+from segops_orchestration.catalog.trends import Trend
+from segops_orchestration.catalog.webhook_records import Endpoint, EndpointStatus
 from segops_orchestration.dsl.segment_file import SegmentDocument
 from segops_orchestration.errors import NotFound
 
@@ -156,6 +159,14 @@ class TenantCatalog:
         """``PeopleCatalog.audit_page``."""
         return self.whole.people.audit_page(self.tenant, offset, limit)
 
+    def committed_state(self) -> dict[int, CommittedSegment]:
+        """``Catalog.committed_state``."""
+        return self.whole.committed_state(self.tenant)
+
+    def member_trends(self, segment_ids: Sequence[int], days: int) -> Mapping[int, Trend]:
+        """``Catalog.member_trends``."""
+        return self.whole.member_trends(self.tenant, segment_ids, days)
+
     # Connectors
 
     def connectors(self) -> list[Connector]:
@@ -236,3 +247,36 @@ class TenantCatalog:
     def delete_event_schema(self, schema_id: int, actor: Actor) -> None:
         """``EventSchemas.delete``."""
         self.whole.service.event_schemas.delete(self.tenant, schema_id, actor)
+
+    # Webhooks
+
+    def webhooks(self) -> list[Endpoint]:
+        """``WebhookCatalog.every``."""
+        return self.whole.webhooks.every(self.tenant)
+
+    def webhook(self, endpoint_id: int) -> Endpoint:
+        """``WebhookCatalog.get``."""
+        return self.whole.webhooks.get(self.tenant, endpoint_id)
+
+    def create_webhook(self, url: str, secret: str, event_types: Sequence[str], actor: Actor) -> Endpoint:
+        """``WebhookCatalog.create``."""
+        return self.whole.webhooks.create(self.tenant, url, secret, event_types, actor=actor)
+
+    def change_webhook(
+        self,
+        endpoint_id: int,
+        actor: Actor,
+        *,
+        url: str | None,
+        secret: str | None,
+        event_types: Sequence[str] | None,
+        status: EndpointStatus | None,
+    ) -> Endpoint:
+        """``WebhookCatalog.change``."""
+        return self.whole.webhooks.change(
+            self.tenant, endpoint_id, url=url, secret=secret, event_types=event_types, status=status, actor=actor
+        )
+
+    def delete_webhook(self, endpoint_id: int, actor: Actor) -> Endpoint:
+        """``WebhookCatalog.delete``."""
+        return self.whole.webhooks.delete(self.tenant, endpoint_id, actor=actor)

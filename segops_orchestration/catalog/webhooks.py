@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from segops_orchestration.catalog import endpoints, outbox, tenants
+from sqlalchemy.orm import Session
+
+from segops_orchestration.catalog import audit, endpoints, outbox, tenants
+from segops_orchestration.catalog.people_records import Actor
 from segops_orchestration.catalog.secret_box import SecretBox, SecretKeyError
 from segops_orchestration.catalog.transactions import Transactions
 from segops_orchestration.catalog.webhook_records import (
     EVENT_TYPES,
     ClaimedMessage,
     Endpoint,
+    EndpointStatus,
     Message,
     MessageStatus,
 )
@@ -29,11 +33,46 @@ class WebhookCatalog:
 
     # Endpoints
 
-    def create(self, tenant: str, url: str, secret: str, event_types: Sequence[str] = EVENT_TYPES) -> Endpoint:
+    def create(
+        self,
+        tenant: str,
+        url: str,
+        secret: str,
+        event_types: Sequence[str] = EVENT_TYPES,
+        *,
+        actor: Actor | None = None,
+    ) -> Endpoint:
         """Have an address told what is committed from now on. Raises Conflict, InvalidDocument, SecretKeyError."""
         sealed = self._box().seal(secret)
         with self._transactions.write() as (session, now):
-            return endpoints.create(session, tenant, url, sealed, event_types, now)
+            endpoint = endpoints.create(session, tenant, url, sealed, event_types, now)
+            _note(session, actor, "webhook.create", endpoint, now)
+            return endpoint
+
+    def change(
+        self,
+        tenant: str,
+        endpoint_id: int,
+        *,
+        url: str | None = None,
+        secret: str | None = None,
+        event_types: Sequence[str] | None = None,
+        status: EndpointStatus | None = None,
+        actor: Actor | None = None,
+    ) -> Endpoint:
+        """Change what is not None, all or nothing. Raises Conflict, InvalidDocument, SecretKeyError."""
+        sealed = None if secret is None else self._box().seal(secret)
+        with self._transactions.write() as (session, now):
+            endpoint = endpoints.change(
+                session, tenant, endpoint_id, url=url, sealed=sealed, event_types=event_types, now=now
+            )
+            if status == "active":
+                endpoint = endpoints.enable(session, tenant, endpoint_id, now)
+            if status == "disabled":
+                reason = "disabled" if actor is None else f"disabled by {actor.name}"
+                endpoint = endpoints.disable(session, tenant, endpoint_id, reason, now)
+            _note(session, actor, "webhook.update", endpoint, now)
+            return endpoint
 
     def every(self, tenant: str) -> list[Endpoint]:
         """A tenant's endpoints, oldest first."""
@@ -56,10 +95,12 @@ class WebhookCatalog:
         with self._transactions.write() as (session, now):
             return endpoints.enable(session, tenant, endpoint_id, now)
 
-    def delete(self, tenant: str, endpoint_id: int) -> Endpoint:
+    def delete(self, tenant: str, endpoint_id: int, *, actor: Actor | None = None) -> Endpoint:
         """Delete an endpoint with all its messages."""
-        with self._transactions.write() as (session, _):
-            return endpoints.remove(session, tenant, endpoint_id)
+        with self._transactions.write() as (session, now):
+            endpoint = endpoints.remove(session, tenant, endpoint_id)
+            _note(session, actor, "webhook.delete", endpoint, now)
+            return endpoint
 
     def active_tenants(self) -> list[str]:
         """Tenants that have somebody to tell."""
@@ -144,3 +185,9 @@ class WebhookCatalog:
         if self._secrets is None:
             raise SecretKeyError("this catalogue was opened without a key for secrets: open it with Catalog.open")
         return self._secrets
+
+
+def _note(session: Session, actor: Actor | None, action: str, endpoint: Endpoint, now: datetime) -> None:
+    if actor is not None:
+        # Not its URL: there may be a token in it.
+        audit.note(session, tenants.get(session, endpoint.tenant).id, actor, action, str(endpoint.id), now)

@@ -15,6 +15,7 @@ from uuid import uuid4
 
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.records import Segment
+from segops_orchestration.catalog.tables import to_milliseconds
 from segops_orchestration.compiler.conditions import Context, user_set
 from segops_orchestration.compiler.parameters import AT, Parameters, instant_text
 from segops_orchestration.compiler.source import IDENTIFICATION, Source
@@ -22,7 +23,14 @@ from segops_orchestration.compute.compute import read_watermark
 from segops_orchestration.compute.plan import Resolver
 from segops_orchestration.dsl.models import Condition
 from segops_orchestration.dsl.parse import parse_definition
-from segops_orchestration.explain.history import Statement, UserEvents, read_history, unions
+from segops_orchestration.explain.history import (
+    Statement,
+    UserEvents,
+    event_types_of,
+    milliseconds,
+    read_history,
+    unions,
+)
 from segops_orchestration.explain.tree import Tree, unfold
 from segops_orchestration.warehouse.client import TenantWarehouse
 
@@ -50,32 +58,44 @@ class Effect:
     unchanged: int
 
 
-def try_event(catalog: Catalog, warehouse: TenantWarehouse, event: SandboxEvent) -> Effect:
+def try_event(
+    catalog: Catalog, warehouse: TenantWarehouse, event: SandboxEvent, *, at: datetime | None = None
+) -> Effect:
     """Evaluate all active segments for the user without the event and with it, by all that has arrived until now.
+
+    ``at`` is the instant of the evaluation, by default the warehouse's clock now.
 
     Raises:
         NotFound: no such tenant.
         WarehouseError: ClickHouse refused or could not be reached.
     """
-    at = read_watermark(warehouse).at
-    at = at.replace(microsecond=at.microsecond // 1000 * 1000)
+    now = to_milliseconds(read_watermark(warehouse).at)
+    at = now if at is None else to_milliseconds(at)
     segments = sorted(catalog.list_segments(warehouse.slug), key=lambda one: one.id)
     resolver = Resolver(warehouse.slug, segments)
-    forest = _Forest.of([unfold(parse_definition(one.definition), resolver.segment) for one in segments])
     user = UserEvents(warehouse, event.user_id, at)
-    answers = _answers(user, forest.leaves, event)
     first_ms = read_history(user, []).first_ms
-    existed = first_ms is not None and first_ms <= at.timestamp() * 1000
+    existed = first_ms is not None and first_ms <= milliseconds(at)
     exists = existed or event.occurred_at is None or event.occurred_at <= at
+    unfolded = [(one, unfold(parse_definition(one.definition), resolver.segment)) for one in segments]
+    # Of somebody who is there already, the event can change no segment that does not look at its type.
+    touched = [(one, tree) for one, tree in unfolded if not existed or _reads(tree.leaves, event.event_type)]
+    forest = _Forest.of([tree for _, tree in touched])
+    answers = _answers(user, forest.leaves, _bound(event, at, now)) if exists else {}
     entered, exited = [], []
-    for number, segment in enumerate(segments):
+    for number, (segment, _) in enumerate(touched if exists else []):
         before = existed and forest.is_in(number, answers[_BEFORE])
-        after = exists and forest.is_in(number, answers[_AFTER])
+        after = forest.is_in(number, answers[_AFTER])
         if after and not before:
             entered.append(segment)
         if before and not after:
             exited.append(segment)
     return Effect(at, tuple(entered), tuple(exited), len(segments) - len(entered) - len(exited))
+
+
+def _reads(leaves: Sequence[Condition], event_type: str) -> bool:
+    read = [event_types_of(leaf) for leaf in leaves]
+    return any(types is None or event_type in types for types in read)
 
 
 @dataclass(frozen=True)
@@ -108,14 +128,16 @@ class _Forest:
         return self.trees[tree].verdicts([answers[number] for number in self.numbers[tree]])[-1]
 
 
-def _answers(user: UserEvents, leaves: Sequence[Condition], event: SandboxEvent) -> Mapping[str, Sequence[bool]]:
-    """The answers of the leaves for both pseudo-users."""
-    bound = _bound(user, event)
+def _answers(
+    user: UserEvents, leaves: Sequence[Condition], bound: Mapping[str, object]
+) -> Mapping[str, Sequence[bool]]:
+    """The answers of the leaves for both pseudo-users; ``bound`` is the new event."""
     negated: list[bool] = []
     selects = []
     for number, leaf in enumerate(leaves):
         parameters = Parameters()
-        users = user_set(leaf, Context(_OVERLAID, parameters.of(f"c{number}")))
+        source = _OVERLAID if _reads([leaf], str(bound["new_type"])) else _ALIKE
+        users = user_set(leaf, Context(source, parameters.of(f"c{number}")))
         negated.append(users.negated)
         if users.members is not None:
             sql = f"SELECT {number} AS leaf, groupArray(user_id) FROM (\n{users.members}\n)"
@@ -130,21 +152,26 @@ def _answers(user: UserEvents, leaves: Sequence[Condition], event: SandboxEvent)
     }
 
 
-def _bound(user: UserEvents, event: SandboxEvent) -> dict[str, object]:
+def _bound(event: SandboxEvent, at: datetime, now: datetime) -> dict[str, object]:
     return {
         "new_id": str(uuid4()),
         "new_type": event.event_type,
-        "new_at": instant_text(event.occurred_at or user.at),
+        "new_at": instant_text(event.occurred_at or at),
         # It comes in after all that is there.
-        "new_ingested": instant_text(user.at + timedelta(milliseconds=1)),
+        "new_ingested": instant_text(now + timedelta(milliseconds=1)),
         "new_payload": event.payload,
     }
 
 
+def _alike(where: str) -> str:
+    """The user's events twice: for a leaf that does not look at the new one."""
+    own = f"SELECT {_COLUMNS} FROM events_by_user FINAL WHERE user_id = {{user_id:String}}{where}"
+    return f"SELECT side AS user_id, {_COLUMNS} FROM ({own}) ARRAY JOIN ['{_BEFORE}', '{_AFTER}'] AS side"
+
+
 def _overlaid(where: str, new: str) -> str:
     """The user's events twice, under the pseudo-users' names, and the new one under the second."""
-    own = f"SELECT {_COLUMNS} FROM events_by_user FINAL WHERE user_id = {{user_id:String}}{where}"
-    return f"""SELECT side AS user_id, {_COLUMNS} FROM ({own}) ARRAY JOIN ['{_BEFORE}', '{_AFTER}'] AS side
+    return f"""{_alike(where)}
 UNION ALL
 SELECT '{_AFTER}' AS user_id, toUUID({{new_id:String}}) AS event_id,
   toLowCardinality({{new_type:String}}) AS event_type,
@@ -152,12 +179,13 @@ SELECT '{_AFTER}' AS user_id, toUUID({{new_id:String}}) AS event_id,
   {{new_payload:String}} AS payload{new}"""
 
 
+_IDENTIFICATIONS = f" AND event_type = '{IDENTIFICATION}'"
+_FILTERS = (f"occurred_at <= {AT}",)
+_ALIKE = Source(_alike(""), _alike(_IDENTIFICATIONS), _FILTERS, user_filters=(), universe="")
 _OVERLAID = Source(
-    events=_overlaid("", ""),
-    identifications=_overlaid(
-        f" AND event_type = '{IDENTIFICATION}'", f"\nWHERE {{new_type:String}} = '{IDENTIFICATION}'"
-    ),
-    filters=(f"occurred_at <= {AT}",),
+    _overlaid("", ""),
+    _overlaid(_IDENTIFICATIONS, f"\nWHERE {{new_type:String}} = '{IDENTIFICATION}'"),
+    _FILTERS,
     user_filters=(),
     universe="",
 )

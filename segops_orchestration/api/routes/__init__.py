@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from segops_orchestration.api.routes import (
     activations,
+    analytics,
     api_keys,
     audit,
     auth,
@@ -24,6 +25,7 @@ from segops_orchestration.api.routes import (
     team,
     versions,
 )
+    webhooks,
 
 ROUTERS: tuple[APIRouter, ...] = (
     health.router,
@@ -44,5 +46,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     activations.router,
     ingestion.router,
     identity.router,
+    webhooks.router,
+    analytics.router,
     schemas.router,
 )
