@@ -46,6 +46,10 @@ class ConnectorBusy(SegOpsError):
         self.holder = holder
 
 
+class CatalogueError(SegOpsError):
+    """The catalogue's database could not be reached or used."""
+
+
 class WarehouseError(SegOpsError):
     """ClickHouse could not be reached or refused a query."""
 

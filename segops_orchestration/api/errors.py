@@ -11,7 +11,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from segops_orchestration.catalog.secret_box import SecretKeyError
 from segops_orchestration.errors import (
+    CatalogueError,
     Conflict,
     ConnectorBusy,
     Forbidden,
@@ -75,6 +77,8 @@ def handle_errors(app: FastAPI) -> None:
 
     @app.exception_handler(SegOpsError)
     def segops_error(request: Request, error: SegOpsError) -> JSONResponse:
+        if isinstance(error, WarehouseError) and not isinstance(error, QueryMemoryExceeded):
+            request.app.state.services.warehouse.find_again()
         return _segops_error(error)
 
     @app.exception_handler(Exception)
@@ -103,6 +107,11 @@ def _segops_error(error: SegOpsError) -> JSONResponse:
         # Its text speaks of hosts and statements: for the log, not for callers.
         _log.error("warehouse: %s", error)
         detail = "the warehouse did not answer; try again shortly"
+        return JSONResponse({"detail": detail}, 503, {"Retry-After": str(_RETRY_SECONDS)})
+    if isinstance(error, CatalogueError | SecretKeyError):
+        # Their texts speak of hosts and files.
+        _log.error("catalogue: %s", error)
+        detail = "the catalogue cannot be used just now; the server's log says why"
         return JSONResponse({"detail": detail}, 503, {"Retry-After": str(_RETRY_SECONDS)})
     return JSONResponse({"detail": str(error)}, 400)
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, or_, select, update
@@ -101,6 +101,20 @@ def note_use(session: Session, key_id: int, now: datetime) -> None:
         )
         .values(last_used_at=now)
     )
+
+
+def seal_again(session: Session, seal: Callable[[str, str], str]) -> int:
+    """Replace the secret of every public key by what ``seal`` makes of it and of its name; how many there are."""
+    query = select(ApiKeyRow).where(ApiKeyRow.hmac_secret.is_not(None)).order_by(ApiKeyRow.id).with_for_update()
+    rows = session.scalars(query).all()
+    for row in rows:
+        row.hmac_secret = seal(row.hmac_secret or "", what(row.id))
+    return len(rows)
+
+
+def what(key_id: int) -> str:
+    """What a public key's secret is called in errors."""
+    return f"the hmac secret of API key {key_id}"
 
 
 def check_origins(kind: KeyKind, origins: Sequence[str]) -> None:

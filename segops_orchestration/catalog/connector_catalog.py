@@ -14,6 +14,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from segops_orchestration.catalog import (
+    api_keys,
     audit,
     connector_leases,
     connectors,
@@ -172,7 +173,9 @@ class ConnectorCatalog:
         return {name: self._box().open(text, _what(connector, name)) for name, text in sealed.items()}
 
     def rotate_secrets(self) -> int:
-        """Encrypt every secret with the newest key, those of webhook endpoints too, all or none; how many there are.
+        """Encrypt every secret with the newest key, also those of webhook endpoints and of public API keys.
+
+        All or none; how many there are.
 
         Raises SecretKeyError.
         """
@@ -185,7 +188,8 @@ class ConnectorCatalog:
             for row in rows:
                 what = f"the secret {row.name} of connector {row.connector_id}"
                 row.ciphertext = self._box().seal_again(row.ciphertext, what)
-            return len(rows) + endpoints.seal_again(session, self._box().seal_again)
+            others = (endpoints.seal_again, api_keys.seal_again)
+            return len(rows) + sum(seal_again(session, self._box().seal_again) for seal_again in others)
 
     # Leases
 

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
 
-from segops_orchestration.errors import SegOpsError
+from segops_orchestration.errors import CatalogueError, SegOpsError
 from segops_orchestration.postgres_url import is_postgres, postgres_url
 
 BUSY_TIMEOUT_SECONDS = 30
@@ -89,7 +89,7 @@ def translated_errors(engine: Engine) -> Iterator[None]:
     """Turn a database that is away, locked, unreadable or no database into one message.
 
     Raises:
-        SegOpsError: what the database said, and where it is.
+        CatalogueError: what the database said, and where it is.
     """
     try:
         yield
@@ -103,6 +103,6 @@ def translated_errors(engine: Engine) -> Iterator[None]:
         raise _failure(engine, error) from error
 
 
-def _failure(engine: Engine, error: DatabaseError) -> SegOpsError:
+def _failure(engine: Engine, error: DatabaseError) -> CatalogueError:
     said = " ".join(str(error.orig).split())
-    return SegOpsError(f"the catalogue at {describe(engine)} cannot be used: {said}")
+    return CatalogueError(f"the catalogue at {describe(engine)} cannot be used: {said}")

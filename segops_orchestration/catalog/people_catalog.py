@@ -212,7 +212,7 @@ class PeopleCatalog:
         if found is None:
             return None
         record, sealed = found
-        return record, self._box().open(sealed, f"the hmac secret of API key {record.id}")
+        return record, self._box().open(sealed, api_keys.what(record.id))
 
     def public_origins(self) -> frozenset[str]:
         """The origins that any public key allows."""
