@@ -135,7 +135,10 @@ class SharedTenant:
 
     def join(self, random: Random) -> None:
         """Say of two ids of some world that they are one person's."""
-        one = random.choice(self.worlds)
+        several = [one for one in self.worlds if len(one.world.users) > 1]
+        if not several:
+            return
+        one = random.choice(several)
         child, parent = random.sample(one.world.users, 2)
         says = random.choice((alias, alias, merge))
         self._tell({"do": says.__name__, "of": child, "is": parent})
