@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,13 +17,18 @@ from urllib.parse import unquote, urlsplit
 
 from segops_orchestration.errors import QueryMemoryExceeded, SegOpsError, WarehouseError
 from segops_orchestration.settings import DEFAULT_QUERY_MEMORY, Settings
+from segops_orchestration.warehouse.broken import chunks_of
 from segops_orchestration.warehouse.migrate import apply_migrations, migrations
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
 
+    from segops_orchestration.warehouse.embedded.lifecycle import Endpoint
+
 # The driver logs what it raises too; it is told once, by us.
 logging.getLogger("clickhouse_connect").addHandler(logging.NullHandler())
+
+_log = logging.getLogger(__name__)
 
 Parameters = Mapping[str, object]
 QuerySettings = Mapping[str, object]
@@ -31,7 +37,6 @@ _SLUG = re.compile(r"[a-z][a-z0-9_]{1,38}")
 _DATABASE_PREFIX = "segops_"
 # Computations run for minutes; their own max_execution_time ends them, not a silent socket.
 _READ_TIMEOUT_SECONDS = 3600
-_STREAM_CHUNK_BYTES = 1 << 20
 _FOR_URL = re.compile(r"\s*\(for url [^)]*\)")
 _URL_QUERY = re.compile(r"\?[^\s'\")]*=[^\s'\")]*")
 _LONGEST_TOLD = 1000
@@ -143,6 +148,8 @@ class Warehouse:
         self.query_memory = query_memory
         self._admin: Client | None = None
         self._tenants: dict[str, TenantWarehouse] = {}
+        self._settings: Settings | None = None
+        self._finding = threading.Lock()
 
     @classmethod
     def connect(cls, settings: Settings) -> Warehouse:
@@ -156,11 +163,34 @@ class Warehouse:
         else:
             from segops_orchestration.warehouse.embedded.lifecycle import ensure_running
 
-            endpoint = ensure_running(settings)
-            address = Address(endpoint.host, endpoint.port, endpoint.username, endpoint.password)
+            address = _address_of(ensure_running(settings))
             warehouse = cls(address, embedded=True, query_memory=settings.max_query_memory)
+            warehouse._settings = settings
         _ = warehouse.admin
         return warehouse
+
+    def find_again(self) -> None:
+        """After the embedded server did not answer: begin to look for it, or to start it, without waiting for that.
+
+        It comes back on another port. A server of SEGOPS_CLICKHOUSE_URL is others' to bring back.
+        """
+        if self._settings is not None and self._finding.acquire(blocking=False):
+            threading.Thread(target=self._find, args=(self._settings,), name="find-warehouse", daemon=True).start()
+
+    def _find(self, settings: Settings) -> None:
+        from segops_orchestration.warehouse.embedded.lifecycle import ensure_running
+
+        try:
+            address = _address_of(ensure_running(settings))
+            if address != self.address:
+                self.address = address
+                for tenant in list(self._tenants.values()):
+                    tenant.close()
+                self._admin = None
+        except SegOpsError as error:
+            _log.error("the embedded warehouse does not come back: %s", error)
+        finally:
+            self._finding.release()
 
     @property
     def admin(self) -> Client:
@@ -354,7 +384,7 @@ class TenantWarehouse:
                 sql, parameters=_plain(parameters), settings=_plain(settings), fmt=fmt
             )
         try:
-            yield _chunks(response, self.slug)
+            yield chunks_of(response, self.slug)
         finally:
             response.close()
 
@@ -365,28 +395,8 @@ class TenantWarehouse:
             self._client = None
 
 
-def _chunks(response: Any, slug: str) -> Iterator[bytes]:
-    """The chunks of a result. The last one is held back: when the result breaks off, it is the server's reason."""
-    from urllib3.exceptions import HTTPError
-
-    held = b""
-    try:
-        for chunk in response.stream(_STREAM_CHUNK_BYTES):
-            if held:
-                yield held
-            held = chunk
-    except (HTTPError, OSError) as error:
-        reason = _reason(held, response.headers.get("X-ClickHouse-Exception-Tag", ""))
-        raise WarehouseError(f"{slug}: the result broke off before its end: {reason}") from error
-    if held:
-        yield held
-
-
-def _reason(chunk: bytes, tag: str) -> str:
-    """The message that ClickHouse (25.11 and later) puts between tagged marks at the end of a broken result."""
-    _, marked, rest = chunk.partition(b"__exception__\r\n" + tag.encode() + b"\r\n")
-    message = rest.rpartition(b"\n" + b"__exception__")[0].rpartition(b"\n")[0].decode(errors="replace").strip()
-    return message if tag and marked and message else "the connection was closed"
+def _address_of(endpoint: Endpoint) -> Address:
+    return Address(endpoint.host, endpoint.port, endpoint.username, endpoint.password)
 
 
 def _plain(mapping: Mapping[str, object] | None) -> dict[str, Any] | None:
