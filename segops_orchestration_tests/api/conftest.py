@@ -24,7 +24,9 @@ _START_SECONDS = 60.0
 def api(settings: Settings, warehouse: object) -> Iterator[Api]:
     """The API of this session, served by a thread on a free port."""
     app = make_app(settings)
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False))
+    server = uvicorn.Server(
+        uvicorn.Config(app, host="127.0.0.1", port=0, log_config=None, access_log=False, timeout_keep_alive=75)
+    )
     thread = threading.Thread(target=server.run, name="api")
     thread.start()
     deadline = time.monotonic() + _START_SECONDS
