@@ -24,10 +24,12 @@ from segops_orchestration.api.routes import (
     sessions,
     team,
     versions,
-)
     webhooks,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
+    # Looked through from the first on: what is asked most comes first.
+    ingestion.router,
     health.router,
     auth.router,
     sessions.router,
@@ -44,9 +46,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     explorer.router,
     sandbox.router,
     activations.router,
-    ingestion.router,
-    identity.router,
     webhooks.router,
     analytics.router,
+    identity.router,
     schemas.router,
 )
