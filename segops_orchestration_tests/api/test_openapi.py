@@ -26,10 +26,11 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from segops_orchestration_tests.api.calling import Api, Tenant
+from segops_orchestration_tests.api.people import account
 
 _log = logging.getLogger(__name__)
 
-CALLERS = ("viewer", "member", "admin", "stranger")
+CALLERS = ("viewer", "member", "admin", "owner", "stranger")
 CALLS_IN_CI = 3
 CALLS = int(os.environ.get("SEGOPS_API_CALLS", "5000"))
 CHECKS = [
@@ -44,6 +45,8 @@ CHECKS = [
 def headers_of(caller: str, tenant: Tenant) -> Mapping[str, str]:
     if caller == "stranger":
         return {"Authorization": "ApiKey sk_nobody"}
+    if caller == "owner":
+        return account(tenant.api, tenant, "owner", "owner").caller().headers
     return {"viewer": tenant.viewer_key, "member": tenant.member_key, "admin": tenant.admin_key}[caller].headers
 
 
@@ -76,12 +79,12 @@ def send_generated_calls(api: Api, tenant: Tenant, calls_each: int, *, derandomi
     schema = schemathesis.openapi.from_url(f"{api.url}/openapi.json")
     statuses: Counter[int] = Counter()
     session = requests.Session()
+    headers = {caller: dict(headers_of(caller, tenant)) for caller in CALLERS}
     for result in schema.get_all_operations():
         assert isinstance(result, Ok), result
         operation = result.ok()
         for caller in CALLERS:
-            headers = dict(headers_of(caller, tenant))
-            for response in _answers(operation, headers, session, calls_each, derandomize=derandomize):
+            for response in _answers(operation, headers[caller], session, calls_each, derandomize=derandomize):
                 statuses[response] += 1
     return statuses
 
