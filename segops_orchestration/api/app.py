@@ -10,11 +10,11 @@ from fastapi import FastAPI
 
 from segops_orchestration.api.documented import document
 from segops_orchestration.api.errors import handle_errors
+from segops_orchestration.api.metrics import Metrics
 from segops_orchestration.api.middleware import RequestMiddleware
 from segops_orchestration.api.origins import OriginMiddleware
 from segops_orchestration.api.routes import ROUTERS
 from segops_orchestration.api.services import Services
-from segops_orchestration.api.runs.runs import Runs
 from segops_orchestration.api.tokens import TokenSigner
 from segops_orchestration.api.user_paths import UserPathMiddleware
 from segops_orchestration.catalog.catalog import Catalog
@@ -35,12 +35,16 @@ Authenticate with `Authorization: ApiKey sk_...` (a program of one tenant) or `A
 def make_app(settings: Settings) -> FastAPI:
     """The application over the stores of these settings, which it opens when it starts and closes in the end."""
 
+    metrics = Metrics()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         with Catalog.open(settings) as catalog:
             warehouse = Warehouse.connect(settings)
             try:
-                services = app.state.services = Services(settings, catalog, warehouse, TokenSigner(SecretBox(settings)))
+                services = app.state.services = Services(
+                    settings, catalog, warehouse, TokenSigner(SecretBox(settings)), metrics
+                )
                 try:
                     services.start()
                     yield
@@ -58,10 +62,11 @@ def make_app(settings: Settings) -> FastAPI:
         redoc_url=None,
         openapi_url="/api/openapi.json",
     )
+    app.state.metrics = metrics
     handle_errors(app)
     app.add_middleware(UserPathMiddleware)
     app.add_middleware(OriginMiddleware)
-    app.add_middleware(RequestMiddleware, max_body_bytes=MAX_BODY_BYTES)
+    app.add_middleware(RequestMiddleware, max_body_bytes=MAX_BODY_BYTES, metrics=metrics)
     for router in ROUTERS:
         app.include_router(router, prefix="/api")
     document(app)

@@ -11,10 +11,15 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from segops_orchestration.api.metrics import Metrics
 
 REQUEST_ID_HEADER = "X-Request-Id"
 _log = logging.getLogger("segops.api.requests")
+_unforeseen = logging.getLogger("segops.api")
+_CONVERTER = re.compile(r":\w+(?=\})")
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _SECURITY_HEADERS = {
@@ -25,16 +30,18 @@ _SECURITY_HEADERS = {
 }
 
 
-class _TooLarge(Exception):
-    """The body went over the limit while it was read."""
+class _TooLarge(HTTPException):
+    """The body went over the limit while it was read. FastAPI passes on no other kind of error from there."""
 
 
 class RequestMiddleware:
     """Gives requests an id (the caller's ``X-Request-Id`` if it has one), logs them and bounds their body."""
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, max_body_bytes: int, metrics: Metrics) -> None:
         self._app = app
         self._max_body_bytes = max_body_bytes
+        self._metrics = metrics
+        self._too_large = f"the body is larger than the {max_body_bytes} bytes allowed"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -42,18 +49,28 @@ class RequestMiddleware:
             return
         headers = Headers(scope=scope)
         request = _Request(scope, headers, time.perf_counter())
-        declared = headers.get("content-length", "")
+        try:
+            await self._answer(request, headers.get("content-length", ""), receive, request.sender(send))
+        finally:
+            request.count(self._metrics)
+            request.log()
+
+    async def _answer(self, request: _Request, declared: str, receive: Receive, send: Send) -> None:
         if declared.isdigit() and int(declared) > self._max_body_bytes:
-            await self._refuse(request, send)
+            await _refuse(send, 413, self._too_large)
             return
         try:
-            await self._app(scope, self._bounded(receive), request.sender(send))
+            await self._app(request.scope, self._bounded(receive), send)
         except _TooLarge:
             if request.status:
                 raise
-            await self._refuse(request, send)
-        finally:
-            request.log()
+            await _refuse(send, 413, self._too_large)
+        except Exception as error:
+            # Here and not further out, so that this answer has its id and its line in the log like any other.
+            _unforeseen.error("unforeseen error", exc_info=error, extra={"fields": {"request_id": request.id}})
+            if request.status:
+                raise
+            await _refuse(send, 500, "something went wrong here; the server's log says what")
 
     def _bounded(self, receive: Receive) -> Receive:
         left = self._max_body_bytes
@@ -63,23 +80,22 @@ class RequestMiddleware:
             message = await receive()
             left -= len(message.get("body", b""))
             if left < 0:
-                raise _TooLarge
+                raise _TooLarge(413, self._too_large)
             return message
 
         return read
 
-    async def _refuse(self, request: _Request, send: Send) -> None:
-        detail = f"the body is larger than the {self._max_body_bytes} bytes allowed"
-        body = json.dumps({"detail": detail}).encode()
-        answer = request.sender(send)
-        await answer(
-            {
-                "type": "http.response.start",
-                "status": 413,
-                "headers": [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())],
-            }
-        )
-        await answer({"type": "http.response.body", "body": body})
+
+async def _refuse(send: Send, status: int, detail: str) -> None:
+    body = json.dumps({"detail": detail}).encode()
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())],
+        }
+    )
+    await send({"type": "http.response.body", "body": body})
 
 
 class _Request:
@@ -89,7 +105,7 @@ class _Request:
         given = headers.get(REQUEST_ID_HEADER, "")
         self.id = given if _GIVEN_ID.fullmatch(given) else secrets.token_hex(8)
         self.status = 0
-        self._scope = scope
+        self.scope = scope
         self._began = began
         scope.setdefault("state", {})["request_id"] = self.id
 
@@ -105,15 +121,27 @@ class _Request:
 
         return answer
 
+    @property
+    def route(self) -> str:
+        """The route's pattern, not the path: a path may hold a user's id, and there are any number of them."""
+        path: str = getattr(self.scope.get("route"), "path", "")
+        if not path:
+            return "(none)"
+        # Whether a route knows the prefix under which it was included depends on FastAPI's version.
+        return _CONVERTER.sub("", path if path.startswith("/api/") else f"/api{path}")
+
+    def count(self, metrics: Metrics) -> None:
+        """Add it to the figures."""
+        metrics.request(self.route, self.scope["method"], self.status, time.perf_counter() - self._began)
+
     def log(self) -> None:
+        """Write its line."""
         if not _log.isEnabledFor(logging.INFO):
             return
-        route = self._scope.get("route")
         fields = {
             "request_id": self.id,
-            "method": self._scope["method"],
-            # The route's pattern, not the path: a path may hold a user's id.
-            "route": getattr(route, "path", "(none)"),
+            "method": self.scope["method"],
+            "route": self.route,
             "status": self.status,
             "milliseconds": round((time.perf_counter() - self._began) * 1000, 1),
         }

@@ -10,6 +10,7 @@ from fastapi import Request
 from segops_orchestration.activation.background import BackgroundSyncs
 from segops_orchestration.api.key_use import KeyUse
 from segops_orchestration.api.limits import CallerLimits, LoginThrottle
+from segops_orchestration.api.metrics import Metrics
 from segops_orchestration.api.origins import PublicOrigins
 from segops_orchestration.api.runs.files import ExportFiles
 from segops_orchestration.api.runs.runs import Runs
@@ -17,8 +18,8 @@ from segops_orchestration.api.tokens import TokenSigner
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.compute.identities import CanonicalIds
 from segops_orchestration.compute.lookup import MembershipLookup
-from segops_orchestration.settings import Settings
 from segops_orchestration.explorer.remembered import Remembered
+from segops_orchestration.settings import Settings
 from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse
 
 
@@ -30,12 +31,13 @@ class Services:
     catalog: Catalog
     warehouse: Warehouse
     tokens: TokenSigner
+    metrics: Metrics = field(default_factory=Metrics)
     limits: CallerLimits = field(init=False)
     logins: LoginThrottle = field(default_factory=LoginThrottle)
     syncs: BackgroundSyncs = field(default_factory=BackgroundSyncs)
+    looks: Remembered = field(default_factory=Remembered)
     key_use: KeyUse = field(init=False)
     origins: PublicOrigins = field(init=False)
-    looks: Remembered = field(default_factory=Remembered)
     runs: Runs = field(init=False)
     exports: ExportFiles = field(init=False)
     _lookups: dict[str, MembershipLookup] = field(default_factory=dict)

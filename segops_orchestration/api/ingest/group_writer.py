@@ -88,6 +88,14 @@ class GroupWriter(Generic[C, R]):
             detail = "too many events are waiting to be written; nothing of this call was taken"
             raise ApiError(429, detail, headers={"Retry-After": "1"})
 
+    def waiting_events(self) -> int:
+        """Events that wait or are on their way."""
+        return sum(queue.events for queue in list(self._tenants.values()))
+
+    def waiting_bytes(self) -> int:
+        """What these hold on to."""
+        return self._bytes
+
     async def submit(self, tenant: str, call: C) -> R:
         """Wait until the call's group is written; what became of the call.
 

@@ -29,6 +29,7 @@ class Ingestion:
         self.keys = KnownKeys()
         self.writer: GroupWriter[Submission, Written] = GroupWriter(self._write, bounds or Bounds())
         self._services = services
+        services.metrics.watch_queue(self.writer.waiting_events, self.writer.waiting_bytes)
         self._schemas: OrderedDict[str, tuple[SchemaStamp, SchemaRules]] = OrderedDict()
         self._schemas_lock = threading.Lock()
 
@@ -41,9 +42,15 @@ class Ingestion:
             self.keys.forget(key_id)
         welcome = [call for call in calls if state.active and (call.key_id is None or call.key_id in working)]
         schemas = self._schemas_of(tenant, state.schemas)
-        written = iter(write_calls(self._services.database(tenant), welcome, schemas) if welcome else [])
+        outcomes = write_calls(self._services.database(tenant), welcome, schemas) if welcome else []
+        self._count(outcomes)
+        written = iter(outcomes)
         kept = set(map(id, welcome))
         return [next(written) if id(call) in kept else _revoked() for call in calls]
+
+    def _count(self, outcomes: Sequence[Written | Exception]) -> None:
+        done = [outcome for outcome in outcomes if isinstance(outcome, Written)]
+        self._services.metrics.events(sum(one.queued for one in done), sum(one.skipped for one in done))
 
     def _schemas_of(self, tenant: str, stamp: SchemaStamp) -> SchemaRules:
         """The tenant's schemas, read again when their stamp has changed."""

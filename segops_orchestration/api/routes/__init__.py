@@ -17,6 +17,7 @@ from segops_orchestration.api.routes import (
     identity,
     ingestion,
     members,
+    metrics,
     preview,
     sandbox,
     schemas,
@@ -31,6 +32,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     # Looked through from the first on: what is asked most comes first.
     ingestion.router,
     health.router,
+    metrics.router,
     auth.router,
     sessions.router,
     api_keys.router,
