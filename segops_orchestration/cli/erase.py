@@ -99,9 +99,11 @@ def _some(ids: Sequence[str]) -> str:
 
 
 def _finish(opened: OpenTenant, request: Request, wait: float, leave_at: Sequence[str]) -> Certificate:
+    from segops_orchestration.api.runs.files import files_of_service
     from segops_orchestration.erasure.erase import Surroundings, finish
 
-    exports = Settings.from_env().exports_dir / opened.slug
+    settings = Settings.from_env()
+    exports = (settings.exports_dir / opened.slug, files_of_service(settings) / opened.slug)
     around = Surroundings(exports, wait_seconds=wait, leave_at=frozenset(leave_at))
     return finish(opened.catalog, opened.warehouse, opened.slug, request, around)
 

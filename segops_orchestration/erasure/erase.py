@@ -72,12 +72,12 @@ class Surroundings:
     """What an erasure needs beside the stores.
 
     Attributes:
-        exports: where the tenant's exported files lie.
+        exports: the folders in which the tenant's exported files lie.
         wait_seconds: how long to wait while a computation of the tenant runs.
         leave_at: connectors whose acknowledgement is not waited for.
     """
 
-    exports: Path
+    exports: Sequence[Path] = ()
     wait_seconds: float = 60.0
     lease_seconds: float = LEASE_SECONDS
     leave_at: Collection[str] = ()
@@ -137,7 +137,8 @@ def finish(catalog: Catalog, warehouse: Warehouse, tenant: str, request: Request
         )
         for one in catalog.connectors.every(tenant)
     ]
-    files = erase_files(catalog, database, around.exports, frozenset(ids))
+    folders = [erase_files(catalog, database, folder, frozenset(ids)) for folder in around.exports]
+    files = [file for found in folders for file in found]
     certificate = replace(
         certificate,
         connectors=_both(certificate.connectors, connectors),

@@ -34,7 +34,7 @@ def erase_files(
         return []
     try:
         with FileLock(directory / _LOCK, timeout=_LOCK_SECONDS):
-            return [_erase(catalog, database, directory, file) for file in _files(directory) if _holds(file, user_ids)]
+            return [_erase(catalog, database, file) for file in _files(directory) if _holds(file, user_ids)]
     except Timeout as error:
         raise SegOpsError(f"{directory}: another process has been exporting into it for too long") from error
     except OSError as error:
@@ -54,11 +54,11 @@ def _format(path: Path) -> Format | None:
     return next((fmt for fmt in FORMATS if f".{fmt}" in name[-len(fmt) - 1 :] or f".{fmt}." in name), None)
 
 
-def _erase(catalog: Catalog, database: TenantWarehouse, directory: Path, file: Path) -> ErasedFile:
+def _erase(catalog: Catalog, database: TenantWarehouse, file: Path) -> ErasedFile:
     slugs = {one.slug: one.id for one in catalog.list_segments(database.slug)}
     fmt = _format(file)
-    if file.parent == directory and fmt is not None and file.name == f"{file.stem}.{fmt}" and file.stem in slugs:
-        export_segment(database, slugs[file.stem], file.stem, fmt=fmt, directory=directory)
+    if fmt is not None and file.name == f"{file.stem}.{fmt}" and file.stem in slugs:
+        export_segment(database, slugs[file.stem], file.stem, fmt=fmt, directory=file.parent)
         return ErasedFile(str(file), "rewritten")
     file.unlink(missing_ok=True)
     return ErasedFile(str(file), "deleted")

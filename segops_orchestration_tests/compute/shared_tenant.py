@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -152,9 +151,7 @@ class SharedTenant:
         user = random.choice(one.world.users)
         self._tell({"do": "erase", "user": user})
         request = begin(self.tenant.database, user, "the test", force=True)
-        certificate = finish(
-            self.tenant.catalog, self.tenant.warehouse, self.tenant.slug, request, Surroundings(Path("/nowhere"))
-        )
+        certificate = finish(self.tenant.catalog, self.tenant.warehouse, self.tenant.slug, request, Surroundings())
         assert certificate.finished_at is not None
         gone = one.persons.forget(user)
         one.delivered = [event for event in one.delivered if event.user_id not in gone]

@@ -44,7 +44,7 @@ def run(shop: Shop) -> None:
 
 
 def erase(shop: Shop, user: str, exports: Path, *, force: bool = False, leave_at: Iterable[str] = ()) -> Certificate:
-    around = Surroundings(exports, 5.0, 1.0, frozenset(leave_at), SOON, shop.clock)
+    around = Surroundings([exports], 5.0, 1.0, frozenset(leave_at), SOON, shop.clock)
     request = begin(shop.database, user, "the test", force=force)
     return finish(shop.catalog, shop.warehouse, shop.tenant, request, around)
 
