@@ -233,7 +233,7 @@ def _recomputing(bench: Bench) -> Iterator[list[float]]:
     environ = {**os.environ, "SEGOPS_HOME": str(bench.settings.home)}
     command = [*SEGOPS, "compute", bench.tenant, "--mode", "full"]
     script = "import subprocess, sys, time\nwhile True:\n    began = time.time()\n"
-    script += f"    subprocess.run({command!r}, stdout=subprocess.DEVNULL, check=True)\n"
+    script += f"    subprocess.run({command!r}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)\n"
     script += "    print(round(time.time() - began, 1), flush=True)\n"
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environ, start_new_session=True
