@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from segops_orchestration.api.errors import ApiError
@@ -169,8 +169,11 @@ class Runs:
         except LaunchFailed as error:
             _log.warning("runs: %s", error)
             return
-        for run_id in asked:
+        for run_id, request in asked.items():
             status = statuses.get(run_id)
+            if status is None and datetime.now(UTC) - request.updated_at <= SILENT_FOR:
+                # Another service may just be putting it into the queue.
+                continue
             if status == "SUCCESS":
                 self._requests.finish(run_id, "succeeded")
             elif status is None or status in _ENDED:
