@@ -7,11 +7,14 @@ import math
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from segops_orchestration.api.errors import ApiError
 
 _NAMES_KEPT = 50_000
+# Each takes a thread of those that answer requests, and memory; the rest of the API goes on beside them.
+_PASSWORDS_AT_ONCE = 10
 
 
 class Buckets:
@@ -83,6 +86,21 @@ class LoginThrottle:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._emails = Buckets(1 / 30, 10, clock)
         self._addresses = Buckets(1 / 5, 50, clock)
+        self._slots = threading.BoundedSemaphore(_PASSWORDS_AT_ONCE)
+
+    @contextmanager
+    def slot(self) -> Iterator[None]:
+        """Room to compare or store one password.
+
+        Raises:
+            ApiError: 429, too many do so at this moment.
+        """
+        if not self._slots.acquire(blocking=False):
+            raise too_many("too many passwords at this moment", 1)
+        try:
+            yield
+        finally:
+            self._slots.release()
 
     def attempt(self, email: str, address: str) -> None:
         """Count one attempt.

@@ -39,6 +39,11 @@ def account(api: Api, tenant: Tenant | None = None, role: Role = "member", name:
     return Account(api, person.id, email)
 
 
+def bare_tenant(api: Api) -> Tenant:
+    """A tenant in the catalogue alone, for tests that no event is about: its database takes the longest to make."""
+    return Tenant(api, api.catalog.create_tenant(f"p_{secrets.token_hex(6)}").slug)
+
+
 def stranger(api: Api) -> Caller:
     """Somebody without credentials."""
     return Caller(api.url, {})

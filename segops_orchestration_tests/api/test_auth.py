@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import jwt
 import pytest
@@ -11,9 +12,14 @@ import pytest
 from segops_orchestration.api.errors import ApiError
 from segops_orchestration.api.limits import Buckets, LoginThrottle, network_of
 from segops_orchestration_tests.api.calling import OPERATOR, Api, Tenant
-from segops_orchestration_tests.api.people import PASSWORD, account, bearer, stranger
+from segops_orchestration_tests.api.people import PASSWORD, account, bare_tenant, bearer, stranger
 
 NEW_PASSWORD = "another phrase to look for"
+
+
+@pytest.fixture
+def tenant(api: Api) -> Tenant:
+    return bare_tenant(api)
 
 
 def test_an_access_token_opens_the_persons_tenant_for_60_minutes(api: Api, tenant: Tenant) -> None:
@@ -222,6 +228,20 @@ def test_those_who_log_in_are_not_throttled(api: Api) -> None:
     person = account(api)
     for _ in range(12):
         person.log_in()
+
+
+def test_a_flood_of_logins_is_refused_before_it_takes_all_threads(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    person = account(api)
+    throttle = LoginThrottle()
+    monkeypatch.setattr(api.services, "logins", throttle)
+
+    with ExitStack() as busy:
+        for _ in range(10):
+            busy.enter_context(throttle.slot())
+        response = stranger(api).send("POST", "auth/token/", {"email": person.email, "password": PASSWORD})
+
+    assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
+    person.log_in()
 
 
 class Now:

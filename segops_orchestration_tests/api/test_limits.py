@@ -10,7 +10,12 @@ from segops_orchestration.api.limits import CallerLimits
 from segops_orchestration.errors import SegOpsError
 from segops_orchestration.settings import Settings
 from segops_orchestration_tests.api.calling import OPERATOR, Api, Tenant
-from segops_orchestration_tests.api.people import account
+from segops_orchestration_tests.api.people import account, bare_tenant
+
+
+@pytest.fixture
+def tenant(api: Api) -> Tenant:
+    return bare_tenant(api)
 
 
 def test_a_caller_that_asks_too_often_is_told_when_to_come_back_and_others_go_on(

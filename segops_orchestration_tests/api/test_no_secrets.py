@@ -13,9 +13,14 @@ from sqlalchemy.orm import Session
 
 from segops_orchestration.api.logs import _Lines
 from segops_orchestration_tests.api.calling import Api, Caller, Tenant
-from segops_orchestration_tests.api.people import account, bearer, stranger
+from segops_orchestration_tests.api.people import account, bare_tenant, bearer, stranger
 
 WRONG = "a wrong phrase to look for"
+
+
+@pytest.fixture
+def tenant(api: Api) -> Tenant:
+    return bare_tenant(api)
 
 
 @pytest.fixture

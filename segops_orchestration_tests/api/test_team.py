@@ -10,7 +10,25 @@ import pytest
 
 from segops_orchestration.catalog.people_records import Role
 from segops_orchestration_tests.api.calling import OPERATOR, Api, Caller, Tenant
-from segops_orchestration_tests.api.people import PASSWORD, Account, account, bearer, membership_id, stranger
+from segops_orchestration_tests.api.people import (
+    PASSWORD,
+    Account,
+    account,
+    bare_tenant,
+    bearer,
+    membership_id,
+    stranger,
+)
+
+
+@pytest.fixture
+def tenant(api: Api) -> Tenant:
+    return bare_tenant(api)
+
+
+@pytest.fixture
+def other_tenant(api: Api) -> Tenant:
+    return bare_tenant(api)
 
 
 def new_email() -> str:

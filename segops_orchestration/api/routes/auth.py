@@ -89,7 +89,8 @@ def log_in(request: Request, body: Credentials) -> Tokens:
     services = services_of(request)
     address = address_of(request)
     services.logins.attempt(body.email, address)
-    entered = services.catalog.sessions.log_in(body.email, body.password)
+    with services.logins.slot():
+        entered = services.catalog.sessions.log_in(body.email, body.password)
     if entered is None:
         raise ApiError(401, "the email or the password is wrong")
     services.logins.succeeded(body.email, address)
@@ -112,7 +113,8 @@ def choose_password(request: Request, body: ChosenPassword) -> Tokens:
     """Choose a password with the token of an invitation, which works once, and be logged in."""
     services = services_of(request)
     services.limits.spend(address_of(request))
-    entered = services.catalog.sessions.choose_password(body.token, body.password)
+    with services.logins.slot():
+        entered = services.catalog.sessions.choose_password(body.token, body.password)
     if entered is None:
         raise ApiError(401, "the token opens nothing: expired, used already, or replaced by a newer one")
     return _tokens(services, entered)
@@ -124,7 +126,8 @@ def change_password(person: Somebody, request: Request, body: ChangedPassword) -
     services = services_of(request)
     address = address_of(request)
     services.logins.attempt(person.email, address)
-    entered = services.catalog.sessions.change_password(person.id, body.current_password, body.password)
+    with services.logins.slot():
+        entered = services.catalog.sessions.change_password(person.id, body.current_password, body.password)
     if entered is None:
         raise FieldErrors({"current_password": ["is wrong"]})
     services.logins.succeeded(person.email, address)
