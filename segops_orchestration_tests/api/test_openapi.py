@@ -98,7 +98,8 @@ def test_generated_calls_are_answered_within_the_document(api: Api, tenant: Tena
 @pytest.mark.slow
 def test_thousands_of_generated_calls_are_answered_within_the_document(api: Api, tenant: Tenant) -> None:
     operations = sum(1 for _ in schemathesis.openapi.from_url(f"{api.url}/openapi.json").get_all_operations())
-    calls_each = -(-CALLS // (operations * len(CALLERS)))
+    # Where there is little to vary, fewer calls are made.
+    calls_each = -(-CALLS * 5 // (4 * operations * len(CALLERS)))
     statuses = send_generated_calls(api, tenant, calls_each, derandomize=False)
     _log.info("%s calls of %s operations: %s", statuses.total(), operations, dict(sorted(statuses.items())))
     assert statuses.total() >= CALLS
