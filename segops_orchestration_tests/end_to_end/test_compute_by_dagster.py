@@ -71,7 +71,7 @@ def test_the_webserver_launches_the_run_and_its_end_is_seen_by_the_caller(
 ) -> None:
     _, catalog = installation
     key = catalog.people.create_key("acme", "tests", "secret", "member", [], _OPERATOR).key
-    caller = Caller(f"{server.api_url}/api", {"Authorization": f"ApiKey {key}"})
+    caller = Caller(server.api_url.rstrip("/"), {"Authorization": f"ApiKey {key}"})
     segment_id = _saved(catalog, "by-webserver")
     path = f"segments/{segment_id}"
     run_id = caller.post(f"{path}/compute/", {"mode": "full"}, status=202)["run_id"]
