@@ -81,7 +81,7 @@ def try_event(
     # Of somebody who is there already, the event can change no segment that does not look at its type.
     touched = [(one, tree) for one, tree in unfolded if not existed or _reads(tree.leaves, event.event_type)]
     forest = _Forest.of([tree for _, tree in touched])
-    answers = _answers(user, forest.leaves, _bound(event, at, now)) if exists else {}
+    answers = _answers(user, forest.leaves, _bound(event, at, now), has_events=first_ms is not None) if exists else {}
     entered, exited = [], []
     for number, (segment, _) in enumerate(touched if exists else []):
         before = existed and forest.is_in(number, answers[_BEFORE])
@@ -129,7 +129,7 @@ class _Forest:
 
 
 def _answers(
-    user: UserEvents, leaves: Sequence[Condition], bound: Mapping[str, object]
+    user: UserEvents, leaves: Sequence[Condition], bound: Mapping[str, object], *, has_events: bool
 ) -> Mapping[str, Sequence[bool]]:
     """The answers of the leaves for both pseudo-users; ``bound`` is the new event."""
     negated: list[bool] = []
@@ -139,7 +139,8 @@ def _answers(
         source = _OVERLAID if _reads([leaf], str(bound["new_type"])) else _ALIKE
         users = user_set(leaf, Context(source, parameters.of(f"c{number}")))
         negated.append(users.negated)
-        if users.members is not None:
+        # Of somebody without any event, only the new one can make a leaf find something.
+        if users.members is not None and (source is _OVERLAID or has_events):
             sql = f"SELECT {number} AS leaf, groupArray(user_id) FROM (\n{users.members}\n)"
             selects.append(Statement(sql, parameters.values))
     within: dict[int, Sequence[str]] = {}

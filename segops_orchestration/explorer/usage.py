@@ -26,7 +26,6 @@ _STORED = """SELECT table, sum(rows), sum(bytes_on_disk) FROM system.parts
 WHERE database = {database:String} AND active
 GROUP BY table
 ORDER BY table"""
-_USERS = "SELECT count() FROM (SELECT user_id FROM users GROUP BY user_id)"
 
 
 @dataclass(frozen=True)
@@ -59,17 +58,6 @@ def recent_events(warehouse: TenantWarehouse, now: datetime) -> int:
     """
     start = now - timedelta(days=DAYS)
     ((count,),) = warehouse.query(_SINCE, _bound(start, now), _settings(warehouse, "events")).result_rows
-    return int(count)
-
-
-def user_count(warehouse: TenantWarehouse) -> int:
-    """Users who ever had an event.
-
-    Raises:
-        WarehouseError: ClickHouse refused, could not be reached, or it took too long.
-    """
-    settings = {**look_settings(warehouse, "users"), "optimize_aggregation_in_order": 1}
-    ((count,),) = warehouse.query(_USERS, None, settings).result_rows
     return int(count)
 
 

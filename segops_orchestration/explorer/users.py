@@ -84,24 +84,37 @@ class UserEvent:
     payload: Any
 
 
-def find_users(warehouse: TenantWarehouse, q: str, limit: int) -> tuple[int, list[FoundUser]]:
-    """How many users there are whose id contains ``q`` in any case (all for an empty text), and the first of them.
+def count_users(warehouse: TenantWarehouse, q: str = "") -> int:
+    """How many users there are whose id contains ``q`` in any case; all for an empty text.
+
+    Raises:
+        WarehouseError: ClickHouse refused, could not be reached, or it took too long.
+    """
+    sql = _COUNT.replace("{where}", _CONTAINS if q else "")
+    ((count,),) = warehouse.query(sql, {"q": q} if q else None, _in_order(warehouse)).result_rows
+    return int(count)
+
+
+def find_users(warehouse: TenantWarehouse, q: str, limit: int) -> list[FoundUser]:
+    """The first users whose id contains ``q`` in any case, those beginning with it before others; all by id without.
 
     Raises:
         WarehouseError: ClickHouse refused, could not be reached, or it took too long.
     """
     where, order = (_CONTAINS, _BEGINS_FIRST) if q else ("", "user_id")
     bound: dict[str, object] = {"limit": limit, "q": q} if q else {"limit": limit}
-    # The table lies in the order of users: grouping holds one user at a time, and without a text reading stops early.
-    settings = {**look_settings(warehouse, "users"), "optimize_aggregation_in_order": 1}
-    ((count,),) = warehouse.query(_COUNT.replace("{where}", where), bound, settings).result_rows
     found = _FOUND.replace("{where}", where).replace("{order}", order)
-    rows = warehouse.query(found, bound, settings).result_rows
+    rows = warehouse.query(found, bound, _in_order(warehouse)).result_rows
     events = _event_counts(warehouse, [row[0] for row in rows])
-    return int(count), [
+    return [
         FoundUser(user_id, sum(events.get(user_id, {}).values()), instant_of(first), instant_of(last))
         for user_id, first, last in rows
     ]
+
+
+def _in_order(warehouse: TenantWarehouse) -> dict[str, object]:
+    """The table lies in the order of users: grouping holds one at a time, and reading stops early without a text."""
+    return {**look_settings(warehouse, "users"), "optimize_aggregation_in_order": 1}
 
 
 def user_profile(warehouse: TenantWarehouse, user_id: str) -> UserProfile | None:

@@ -8,6 +8,7 @@ import pytest
 from segops_admin import SegOpsAdmin
 
 from segops_orchestration.catalog.connector_records import ConnectorSpec, SyncCounts
+from segops_orchestration.catalog.syncs import EndedSync
 from segops_orchestration_tests.api.calling import Tenant
 from segops_orchestration_tests.api.explored import NOW, client, event, orders, story
 
@@ -65,7 +66,7 @@ def test_activations_have_the_rate_of_the_last_thirty_syncs_and_the_five_newest(
     # The oldest two are not among the last thirty.
     for number in range(32):
         sync = connectors.begin_sync(tenant.slug, "rated", "sync")
-        outcome = "failed" if number < 2 or number >= 29 else "succeeded"
+        outcome: EndedSync = "failed" if number < 2 or number >= 29 else "succeeded"
         connectors.finish_sync(sync.id, outcome, SyncCounts(added=number, removed=1), "gone" if number > 28 else None)
     connectors.begin_sync(tenant.slug, "rated", "sync")
     rated, unrated = admin.analytics.activations()

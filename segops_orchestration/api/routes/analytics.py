@@ -13,13 +13,14 @@ from segops_orchestration.api.gate import Reader, Scope
 from segops_orchestration.catalog.connector_records import Connector, Sync
 from segops_orchestration.catalog.sync_summary import SyncSummary
 from segops_orchestration.explorer.overlap import Overlap, overlaps
-from segops_orchestration.explorer.usage import DAYS, events_by_day, recent_events, stored_tables, user_count
+from segops_orchestration.explorer.usage import DAYS, events_by_day, recent_events, stored_tables
+from segops_orchestration.explorer.users import count_users
 
 router = APIRouter(prefix="/analytics", tags=["analytics"])
 
 # Seconds for which figures are kept. An overlap is also kept as long as no segment has been computed since.
 _EVENTS_KEPT = 30.0
-_OVERLAP_KEPT = 60.0
+_OVERLAP_KEPT = 300.0
 _SYNCS_RATED = 30
 _SYNCS_SHOWN = 5
 
@@ -152,7 +153,7 @@ def segments(scope: Reader) -> list[SegmentFigures]:
 def overlap(scope: Reader) -> list[SegmentPair]:
     """The 20 pairs of segments with the most members in common, among the 64 largest active ones.
 
-    By the last computation of each; at most a minute older.
+    By the last computation of each; at most five minutes older.
     """
     committed = scope.catalog.committed_state()
     names = {one.segment_id: one.name for one in scope.catalog.segment_status() if one.segment_id in committed}
@@ -195,7 +196,7 @@ def usage(scope: Reader) -> Usage:
 
 def _users(scope: Scope) -> int:
     database = scope.database
-    return scope.services.looks.get((scope.tenant, "users"), _EVENTS_KEPT, lambda: user_count(database))
+    return scope.services.looks.get((scope.tenant, "users"), _EVENTS_KEPT, lambda: count_users(database))
 
 
 def _pair(pair: Overlap, names: dict[int, str], members: dict[int, int]) -> SegmentPair:

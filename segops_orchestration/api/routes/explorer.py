@@ -16,11 +16,12 @@ from segops_orchestration.api.user_paths import UserId
 from segops_orchestration.compute.check import user_segments
 from segops_orchestration.explain.explain import explain
 from segops_orchestration.explorer.explained import condition_rows
-from segops_orchestration.explorer.users import UserProfile, find_users, user_events, user_profile
+from segops_orchestration.explorer.users import UserProfile, count_users, find_users, user_events, user_profile
 
 router = APIRouter(prefix="/explorer/users", tags=["explorer"])
 
 _MOST = 200
+_COUNT_KEPT = 30.0
 Limit = Annotated[int, Query(ge=1, le=_MOST, description="How many at most.")]
 
 
@@ -115,8 +116,17 @@ def search(
     limit: Limit = 50,
 ) -> Users:
     """Find users by a part of their id. Without `q`: all of them, by id."""
-    count, found = find_users(scope.database, q, limit)
-    return Users(count=count, results=[User.model_validate(one, from_attributes=True) for one in found])
+    database = scope.database
+    # Counting all is a pass over them, for a figure that hardly changes.
+    count = (
+        count_users(database, q)
+        if q
+        else scope.services.looks.get((scope.tenant, "users"), _COUNT_KEPT, lambda: count_users(database))
+    )
+    found = find_users(database, q, limit)
+    return Users(
+        count=max(count, len(found)), results=[User.model_validate(one, from_attributes=True) for one in found]
+    )
 
 
 # In this order: what stands behind the id is told from the id by the first pattern that fits.
