@@ -24,7 +24,7 @@ from segops_orchestration.warehouse.client import Warehouse
 from segops_orchestration.warehouse.embedded import lifecycle
 from segops_orchestration_tests.api.calling import OPERATOR
 
-EVENTS = 300
+EVENTS = 150
 SENDERS = 6
 SERVE = "from segops_orchestration.cli.main import main; main()"
 WAIT_SECONDS = 120.0
