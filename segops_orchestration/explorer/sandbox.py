@@ -193,5 +193,5 @@ _OVERLAID = Source(
 
 
 def payload_text(payload: Mapping[str, Any]) -> str:
-    """A payload as it is stored."""
-    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
+    """A payload as it is stored. Raises ValueError for a number that JSON has no way to write."""
+    return json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

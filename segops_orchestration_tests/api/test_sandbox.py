@@ -73,3 +73,8 @@ def test_what_is_wrong_is_said_by_its_path(tenant: Tenant) -> None:
     for body, path in WRONG:
         whole = {"user_id": "ada", "event_type": "order_placed", "payload": {}, **body}
         assert path in tenant.viewer_key.post("explorer/sandbox/publish/", whole, status=400)
+    beyond = b'{"user_id": "ada", "event_type": "x", "payload": {"n": 1e999}}'
+    answer = tenant.viewer_key.post(
+        "explorer/sandbox/publish/", data=beyond, headers={"Content-Type": "application/json"}, status=400
+    )
+    assert "payload" in answer

@@ -65,7 +65,10 @@ def _touched(segment: Segment) -> TouchedSegment:
 
 
 def _checked(body: TriedEvent) -> str:
-    text = payload_text(body.payload)
+    try:
+        text = payload_text(body.payload)
+    except ValueError:
+        raise FieldErrors({"payload": ["holds a number beyond what a double can hold"]}) from None
     if len(text.encode(errors="surrogatepass")) > PAYLOAD_BYTES:
         raise FieldErrors({"payload": [f"it is longer than {PAYLOAD_BYTES // 1024} KiB"]})
     fault = unreadable(text)
