@@ -78,7 +78,21 @@ def split_change(connector: Connector, config: Mapping[str, Any]) -> tuple[dict[
     """
     plain, secrets = _split(connector.type, config, kept=connector.secrets)
     merged = {**connector.config, **plain}
-    return _checked(connector.type, {name: value for name, value in merged.items() if value is not None}), secrets
+    config = _checked(connector.type, {name: value for name, value in merged.items() if value is not None})
+    _keep_secrets_at_home(connector, config, secrets)
+    return config, secrets
+
+
+def _keep_secrets_at_home(connector: Connector, config: Mapping[str, Any], given: Mapping[str, str]) -> None:
+    """Refuse to send a stored secret, which nobody may read, to another address than it was given for."""
+    # That of a webhook signs and is never sent.
+    kept = [name for name in connector.secrets if name not in given]
+    if connector.type == "webhook" or not kept:
+        return
+    moved = [name for name, value in config.items() if _is_address(value) and value != connector.config.get(name)]
+    if moved:
+        why = f"with another {moved[0]} give the secret itself: it would be sent there"
+        raise FieldErrors({f"config.{name}": [why] for name in kept})
 
 
 def _split(type_: str, config: Mapping[str, Any], kept: tuple[str, ...]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -123,9 +137,14 @@ def _checked(type_: str, plain: Mapping[str, Any]) -> dict[str, Any]:
     return config
 
 
+def _is_address(value: object) -> bool:
+    # A scheme may be written in any case.
+    return isinstance(value, str) and value.lower().startswith(("http://", "https://"))
+
+
 def _address_fault(value: object) -> str | None:
     """Why callers of the service may not have requests sent there; an operator may, by the command line."""
-    if not isinstance(value, str) or not value.startswith(("http://", "https://")) or private_targets_allowed():
+    if not _is_address(value) or private_targets_allowed():
         return None
     try:
         resolve(parse_target(value), allow_private=False)

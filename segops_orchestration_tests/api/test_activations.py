@@ -103,6 +103,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"config": {**KLAVIYO, "list_id": "\ud800"}}, "config"),
     ({"config": {**KLAVIYO, "base_url": "https://127.0.0.1:9"}}, "config.base_url"),
     ({"config": {**KLAVIYO, "base_url": "https://169.254.169.254"}}, "config.base_url"),
+    ({"config": {**KLAVIYO, "base_url": "HTTP://127.0.0.1:9"}}, "config.base_url"),
+    ({"config": {**KLAVIYO, "base_url": "HTTPS://169.254.169.254"}}, "config.base_url"),
     ({"config": []}, "config"),
     ({"segment": True}, "segment."),
     ({"more": 1}, "more"),
@@ -141,6 +143,19 @@ def test_a_change_that_echoes_the_mask_keeps_the_secret_and_another_text_replace
     shown = admin.activations.update(activation["id"], {"config": {"api_key": "pk_another_key_of_klaviyo"}})
     assert shown["config"] == {"list_id": "Other1", "api_key": "***"}
     assert connectors.secrets(stored) == {"api_key": "pk_another_key_of_klaviyo"}
+
+
+def test_a_stored_secret_is_not_sent_to_another_address_than_it_was_given_for(
+    tenant: Tenant, admin: SegOpsAdmin
+) -> None:
+    activation = made(tenant, admin, "talonone")
+    elsewhere = "https://elsewhere.example"
+    for config in ({"base_url": elsewhere}, {**activation["config"], "base_url": elsewhere}):
+        error = refused(lambda config=config: admin.activations.update(activation["id"], {"config": config}))  # type: ignore[misc]
+        assert (error.status, list(error.body)) == (400, ["config.api_key"])
+    assert admin.activations.get(activation["id"])["config"] == activation["config"]
+    whole = {"base_url": elsewhere, "api_key": "another key"}
+    assert admin.activations.update(activation["id"], {"config": whole})["config"]["base_url"] == elsewhere
 
 
 def test_it_is_started_and_stopped_by_its_status(tenant: Tenant, admin: SegOpsAdmin) -> None:
