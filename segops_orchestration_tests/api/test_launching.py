@@ -227,3 +227,57 @@ def test_a_run_in_the_queue_ends_as_dagster_says(
     runs.look()
     assert request_of(tenant, run_id).status == "failed"
     runs.close()
+
+
+def test_what_a_dagster_has_that_is_not_there_any_more_ends_in_the_end(
+    tenant: Tenant, segment: Segment, dagster: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = runs_of(tenant, dagster.url).begin(tenant.slug, segment, "delta", OPERATOR)
+    without = runs_of(tenant, None)
+    without.look(queue=False)
+    assert request_of(tenant, run_id).status == "queued"
+    monkeypatch.setattr(runs_module, "UNREACHABLE_FOR", timedelta(seconds=-1))
+    without.look(queue=False)
+    assert request_of(tenant, run_id).status == "failed"
+
+
+def test_what_dagster_answers_for_waits_as_long_as_it_takes(
+    tenant: Tenant, segment: Segment, dagster: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = runs_of(tenant, dagster.url)
+    run_id = runs.begin(tenant.slug, segment, "delta", OPERATOR)
+    monkeypatch.setattr(runs_module, "UNREACHABLE_FOR", timedelta(seconds=1))
+    time.sleep(1.1)
+    runs.look(queue=False)
+    assert request_of(tenant, run_id).status == "queued"
+
+
+def test_a_dagster_that_cannot_say_how_runs_stand_ends_none(
+    tenant: Tenant, segment: Segment, dagster: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs_module, "SILENT_FOR", timedelta(seconds=-1))
+    runs = runs_of(tenant, dagster.url)
+    run_id = runs.begin(tenant.slug, segment, "delta", OPERATOR)
+    monkeypatch.setattr(dagster, "answer", lambda query, variables: {"runsOrError": {"__typename": "PythonError"}})
+    runs.look(queue=False)
+    assert request_of(tenant, run_id).status == "queued"
+
+
+def test_the_keeper_goes_on_after_what_nobody_foresaw(
+    tenant: Tenant, segment: Segment, dagster: Dagster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs_module, "_LOOK_SECONDS", 0.01)
+    looks = []
+
+    def look(runs: Runs, *, queue: bool = True) -> None:
+        looks.append(queue)
+        raise KeyError("results")
+
+    monkeypatch.setattr(Runs, "look", look)
+    runs = runs_of(tenant, dagster.url)
+    runs.start()
+    deadline = time.monotonic() + 10
+    while len(looks) < 2 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    runs.close()
+    assert len(looks) >= 2

@@ -85,6 +85,8 @@ class DagsterWebserver:
             LaunchFailed: Dagster does not answer.
         """
         found = self._ask(_STATUSES, {"ids": list(run_ids), "limit": len(run_ids)})["runsOrError"]
+        if "results" not in found:
+            raise LaunchFailed("Dagster could not say how the runs stand")
         return {run["runId"]: run["status"] for run in found["results"]}
 
     def _find_job(self) -> _Job:

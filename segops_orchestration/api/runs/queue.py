@@ -57,7 +57,10 @@ class DagsterQueue:
         code, said = self._call("--status", *run_ids)
         if code:
             raise LaunchFailed("Dagster's storage did not answer")
-        found: dict[str, str] = json.loads(said)
+        try:
+            found: dict[str, str] = json.loads(said)
+        except ValueError as error:
+            raise LaunchFailed("Dagster's storage answered something else than states") from error
         return found
 
     def _call(self, *arguments: str) -> tuple[int, str]:
@@ -76,4 +79,6 @@ class DagsterQueue:
             )
         except subprocess.TimeoutExpired as error:
             raise LaunchFailed("Dagster took too long") from error
+        except OSError as error:
+            raise LaunchFailed("no process could be started to ask Dagster") from error
         return done.returncode, done.stdout

@@ -31,6 +31,10 @@ _LAUNCH_SECONDS = 30.0
 _POLL_SECONDS = 0.1
 _ENDED = {"FAILURE": "the run failed in Dagster", "CANCELED": "the run was cancelled in Dagster"}
 _UNKNOWN = "Dagster does not know the run any more"
+# Nobody could ask Dagster for so long: the service runs without it now, or it is gone.
+UNREACHABLE_FOR = timedelta(minutes=15)
+_UNREACHABLE = "Dagster could not be reached, so it is not known how the run went; ask again"
+_CLOSE_SECONDS = 5.0
 
 _log = logging.getLogger("segops.api.runs")
 
@@ -50,6 +54,8 @@ class Runs:
         self._stop = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="segops-runs", daemon=True)
         self._putting: set[str] = set()
+        began = time.monotonic()
+        self._answered: dict[Launcher, float] = {"graphql": began, "queue": began}
 
     def start(self) -> None:
         """Begin to look after requests, those of earlier services too."""
@@ -60,7 +66,8 @@ class Runs:
         self._stop.set()
         self._workers.close()
         if self._keeper.ident is not None:
-            self._keeper.join()
+            # It may be waiting for Dagster; nothing is lost when it is left behind.
+            self._keeper.join(_CLOSE_SECONDS)
 
     def begin(self, tenant: str, segment: Segment, mode: Mode, actor: Actor) -> str:
         """Have a segment computed; returns the run's id.
@@ -137,6 +144,8 @@ class Runs:
             except SegOpsError as error:
                 # The catalogue is out of reach; the next look is soon.
                 _log.warning("runs: %s", error)
+            except Exception:  # noqa: BLE001  # Without its keeper no request would ever end.
+                _log.exception("runs: unforeseen error")
 
     def look(self, *, queue: bool = True) -> None:
         """See how the unfinished requests stand, and end those that have ended or will never end."""
@@ -152,23 +161,35 @@ class Runs:
         )
         left = self._requests.unfinished()
         if self._webserver is not None:
-            self._settle([one for one in left if one.launcher == "graphql"], self._webserver.statuses)
+            self._settle("graphql", left, self._webserver.statuses)
         if queue:
-            self._settle([one for one in left if one.launcher == "queue"], self._queue.statuses)
+            self._settle("queue", left, self._queue.statuses)
+        for launcher, answered in self._answered.items():
+            if time.monotonic() - answered > UNREACHABLE_FOR.total_seconds():
+                self._requests.give_up(UNREACHABLE_FOR, _UNREACHABLE, launchers=[launcher])
 
-    def _settle(self, requests: Sequence[ComputeRequest], ask: Callable[[Sequence[str]], dict[str, str]]) -> None:
+    def _settle(
+        self,
+        launcher: Launcher,
+        requests: Sequence[ComputeRequest],
+        ask: Callable[[Sequence[str]], dict[str, str]],
+    ) -> None:
         asked = {
             one.run_id: one
             for one in requests
-            if not one.run_id.startswith(PENDING) and one.run_id not in self._putting
+            if one.launcher == launcher and not one.run_id.startswith(PENDING) and one.run_id not in self._putting
         }
         if not asked:
+            self._answered[launcher] = time.monotonic()
             return
         try:
             statuses = ask(list(asked))
         except LaunchFailed as error:
             _log.warning("runs: %s", error)
             return
+        self._answered[launcher] = time.monotonic()
+        # Those that Dagster knows are not lost; for one that another service is just putting in, that service says so.
+        self._requests.alive([run_id for run_id in asked if run_id in statuses])
         for run_id, request in asked.items():
             status = statuses.get(run_id)
             if status is None and datetime.now(UTC) - request.updated_at <= SILENT_FOR:
