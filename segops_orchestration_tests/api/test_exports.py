@@ -141,3 +141,14 @@ def test_an_unknown_format_is_refused(tenant: Tenant) -> None:
     segment = made(tenant, spent(1))
     answer = tenant.viewer_key.post(f"segments/{segment['id']}/export/", {"format": "xlsx"}, status=400)
     assert list(answer) == ["format"]
+
+
+def test_a_service_that_was_taken_for_dead_leaves_the_file_of_the_other(
+    tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segment_id = shop(tenant)
+    export = exported(tenant, segment_id, "csv")
+    files = tenant.api.services.exports
+    late = tenant.api.catalog.service.exports.get(tenant.slug, export["id"])
+    files._export(late)
+    assert requests.get(export["download_url"], timeout=60).status_code == 200

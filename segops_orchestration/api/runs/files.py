@@ -96,6 +96,8 @@ class ExportFiles:
             except SegOpsError as error:
                 # The catalogue is out of reach: the next look finds what is left.
                 _log.warning("exports: %s", error)
+            except Exception:  # noqa: BLE001  # Without its writers no export would ever end.
+                _log.exception("exports: unforeseen error")
 
     def _write(self, export: SegmentExport) -> None:
         self._writing.add(export.id)
@@ -117,8 +119,11 @@ class ExportFiles:
             self._database(export.tenant), segment.id, segment.slug, fmt=export.format, directory=folder
         )
         name = str(written.path.relative_to(self._directory.absolute()))
-        if not self._requests.ready(export.id, name, written.rows, written.bytes, kept=KEPT):
-            # Somebody has let it expire meanwhile.
+        if self._requests.ready(export.id, name, written.rows, written.bytes, kept=KEPT):
+            return
+        # Somebody has let it expire meanwhile. Or this service seemed dead and another has made it ready: then the file
+        # is that one's, of the same name, and stays.
+        if self._requests.get(export.tenant, export.id).status != "ready":
             shutil.rmtree(folder, ignore_errors=True)
 
     def _keep(self) -> None:
@@ -127,6 +132,8 @@ class ExportFiles:
                 self.take_away()
             except SegOpsError as error:
                 _log.warning("exports: %s", error)
+            except Exception:  # noqa: BLE001  # Without its keeper no export gives a sign of life, and none expires.
+                _log.exception("exports: unforeseen error")
             self._asked.release()
             if self._stop.wait(_LOOK_SECONDS):
                 return
