@@ -113,7 +113,11 @@ def _kept(done: object, status: int) -> tuple[int, str]:
 
 def digest(body: Any) -> str:
     """A request's body as a hash: equal for equal JSON, in whatever order its members are."""
-    text = json.dumps(jsonable_encoder(body), sort_keys=True, separators=(",", ":"))
+    try:
+        text = json.dumps(jsonable_encoder(body), sort_keys=True, separators=(",", ":"))
+    except (ValueError, RecursionError):
+        # Pydantic writes no more than 255 levels, Python hardly more.
+        raise ApiError(400, "the body is nested too deeply") from None
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 

@@ -213,3 +213,19 @@ def test_another_tenants_segment_is_not_found_and_stays(tenant: Tenant, other_te
 @pytest.mark.parametrize("number", ["0", "-1", "99999999999999999999999", "x", "1.5"])
 def test_what_is_no_id_is_refused(tenant: Tenant, number: str) -> None:
     assert tenant.viewer_key.send("GET", f"segments/{number}/").status_code == 400
+
+
+def test_a_repeatable_request_nested_too_deeply_is_refused(tenant: Tenant) -> None:
+    definition: dict[str, Any] = {}
+    for _ in range(300):
+        definition = {"logic": definition}
+    body = {"name": "Deep", "definition": definition}
+    tenant.member_key.post("segments/", body, status=400)
+    answer = tenant.member_key.post("segments/", body, status=400, headers={"Idempotency-Key": "deep"})
+    assert "nested" in answer["detail"]
+
+
+def test_whether_archived_ones_are_listed_may_be_said_as_clients_in_python_do(tenant: Tenant) -> None:
+    segment = made(tenant, spent(1))
+    assert [one["id"] for one in tenant.viewer_key.get("segments/?is_active=True")["results"]] == [segment["id"]]
+    assert tenant.viewer_key.get("segments/?is_active=False")["count"] == 0

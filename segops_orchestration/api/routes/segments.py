@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
+from pydantic import BeforeValidator
 
 from segops_orchestration.api.documented import errors
 from segops_orchestration.api.gate import Reader, Writer
@@ -24,7 +25,10 @@ def every(
     scope: Reader,
     paging: Paging,
     is_active: Annotated[
-        Literal["true", "false", "all"], Query(description="`false`: those archived; `all`: both.")
+        Literal["true", "false", "all"],
+        # Clients in Python write True.
+        BeforeValidator(str.lower),
+        Query(description="`false`: those archived; `all`: both."),
     ] = "true",
 ) -> Page[Segment]:
     """The tenant's segments, by id."""
