@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import secrets
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -130,6 +132,7 @@ class _Evaluation:
         self._resolve: ResolveSegment = reached.__getitem__
         self._database = database
         self._at = to_milliseconds(datetime.now(UTC))
+        self._give_up_at = time.monotonic() + MAX_SECONDS
         ((self.users, now),) = self._rows("SELECT uniq(user_id), toUnixTimestamp64Milli(now64(3)) FROM users", {})
         self._at = datetime.fromtimestamp(now / 1000, UTC)
 
@@ -169,9 +172,13 @@ class _Evaluation:
         return int(count), list(users)[:sample]
 
     def _rows(self, sql: str, parameters: Mapping[str, object]) -> list[tuple[Any, ...]]:
+        left = math.ceil(self._give_up_at - time.monotonic())
+        if left <= 0:
+            raise TooSlow
         settings = {
             **memory_settings(self._database.query_memory // _MEMORY_SHARE),
-            "max_execution_time": MAX_SECONDS,
+            # What is left for all of the buckets: 0 would be for ever.
+            "max_execution_time": left,
             "do_not_merge_across_partitions_select_final": 1,
             "log_comment": json.dumps({"tenant": self._database.slug, "look": "preview"}),
         }

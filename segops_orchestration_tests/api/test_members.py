@@ -66,6 +66,14 @@ def test_a_preview_that_takes_too_long_is_refused_with_advice(tenant: Tenant, mo
     assert "longer" in answer["detail"]
 
 
+def test_all_parts_of_a_preview_together_have_that_time(tenant: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    part = "SELECT sum(sleepEachRow(0.3)), [''] FROM numbers(1) /* {sample} {members} */"
+    monkeypatch.setattr(preview_module, "_COUNT", part)
+    monkeypatch.setattr(preview_module, "first_buckets", lambda *_: 8)
+    monkeypatch.setattr(preview_module, "MAX_SECONDS", 1)
+    tenant.viewer_key.post("segments/preview/", {"definition": spent(1)}, status=400)
+
+
 def test_members_come_page_by_page_each_once_in_order(tenant: Tenant) -> None:
     give_orders(tenant, _ORDERS)
     path = f"segments/{made(tenant, spent(5))['id']}/members/"
