@@ -38,3 +38,7 @@ class Slots:
                 self._taken[tenant] -= 1
                 if not self._taken[tenant]:
                     del self._taken[tenant]
+
+
+# Searches, explanations and tried events: each may take as much of the warehouse as a query may, for many seconds.
+user_looks = Slots("looks at users", per_tenant=4)

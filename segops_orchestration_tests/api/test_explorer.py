@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from datetime import timedelta
 
 import pytest
 from segops_admin import SegOpsAdmin
 from segops_admin._types import QueryValue
 
+from segops_orchestration.api.slots import user_looks
 from segops_orchestration_tests.api.calling import Tenant
 from segops_orchestration_tests.api.explored import NOW, client, event, orders, story
 
@@ -250,3 +252,15 @@ def test_numbers_that_are_none_are_refused_by_name(tenant: Tenant) -> None:
         assert "segment_id" in tenant.viewer_key.get(f"explorer/users/ada/segments/{number}/explain/", status=400)
     for limit in ("0", "201", "x", str(2**70)):
         assert "limit" in tenant.viewer_key.get("explorer/users/", params={"limit": limit}, status=400)
+
+
+def test_a_tenant_looks_at_so_many_users_at_once(tenant: Tenant, other_tenant: Tenant) -> None:
+    with ExitStack() as under_way:
+        for _ in range(4):
+            under_way.enter_context(user_looks.taken(tenant.slug))
+        refused = tenant.viewer_key.send("GET", "explorer/users/?q=a")
+        assert (refused.status_code, "Retry-After" in refused.headers) == (429, True)
+        tried = {"user_id": "ada", "event_type": "order_placed", "payload": {}}
+        tenant.viewer_key.post("explorer/sandbox/publish/", tried, status=429)
+        other_tenant.viewer_key.get("explorer/users/?q=a")
+    tenant.viewer_key.get("explorer/users/?q=a")

@@ -55,6 +55,24 @@ def test_an_event_of_the_past_counts_by_its_own_time(tenant: Tenant, admin: SegO
     assert "lately" in [one["name"] for one in admin.users.publish_sandbox(new)["entered"]]
 
 
+def test_the_schema_of_the_type_is_applied_as_when_it_is_tracked(tenant: Tenant, admin: SegOpsAdmin) -> None:
+    total = {"name": "total", "type": "number", "required": True}
+    tenant.member_key.post("schemas/", {"event_type": "order_placed", "properties": [total]}, status=201)
+    condition = {"type": "monetary", "event_type": "order_placed", "property": "total", "metric": "sum"}
+    rich = {"logic": "AND", "conditions": [{**condition, "operator": "gte", "value": 100}]}
+    story(tenant).define({"rich": rich})
+    tried = {"user_id": "ada", "event_type": "order_placed", "payload": {"total": "150"}}
+    assert "rich" in [one["name"] for one in admin.users.publish_sandbox(tried)["entered"]]
+    answer = tenant.viewer_key.post("explorer/sandbox/publish/", {**tried, "payload": {}}, status=400)
+    assert list(answer) == ["payload.total"]
+
+
+def test_an_event_of_a_joined_id_is_the_person_s(tenant: Tenant, admin: SegOpsAdmin) -> None:
+    tenant.member_key.post("identity/alias/", {"anonymous_id": "device-1", "user_id": "ada"})
+    answer = admin.users.publish_sandbox({"user_id": "device-1", "event_type": "order_placed", "payload": {}})
+    assert [one["name"] for one in answer["entered"]] == ["regulars"]
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"user_id": ""}, "user_id"),
     ({"user_id": "x" * 513}, "user_id"),

@@ -12,6 +12,7 @@ from segops_orchestration.api.documented import errors
 from segops_orchestration.api.errors import ApiError, FieldErrors
 from segops_orchestration.api.gate import Reader, Scope
 from segops_orchestration.api.ids import Id
+from segops_orchestration.api.slots import user_looks
 from segops_orchestration.api.user_paths import UserId
 from segops_orchestration.compute.check import user_segments
 from segops_orchestration.explain.explain import explain
@@ -117,13 +118,14 @@ def search(
 ) -> Users:
     """Find users by a part of their id. Without `q`: all of them, by id."""
     database = scope.database
-    # Counting all is a pass over them, for a figure that hardly changes.
-    count = (
-        count_users(database, q)
-        if q
-        else scope.services.looks.get((scope.tenant, "users"), _COUNT_KEPT, lambda: count_users(database))
-    )
-    found = find_users(database, q, limit)
+    with user_looks.taken(scope.tenant):
+        # Counting all is a pass over them, for a figure that hardly changes.
+        count = (
+            count_users(database, q)
+            if q
+            else scope.services.looks.get((scope.tenant, "users"), _COUNT_KEPT, lambda: count_users(database))
+        )
+        found = find_users(database, q, limit)
     return Users(
         count=max(count, len(found)), results=[User.model_validate(one, from_attributes=True) for one in found]
     )
@@ -138,7 +140,8 @@ def explained(scope: Reader, user_id: UserId, segment_id: Id) -> list[ExplainedC
     """
     segment = scope.catalog.get_segment(segment_id)
     _profile(scope, user_id)
-    found = explain(scope.catalog.whole, scope.services.warehouse, scope.tenant, segment.slug, user_id)
+    with user_looks.taken(scope.tenant):
+        found = explain(scope.catalog.whole, scope.services.warehouse, scope.tenant, segment.slug, user_id)
     return [ExplainedCondition(**row) for row in condition_rows(found)]
 
 

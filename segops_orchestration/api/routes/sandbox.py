@@ -9,7 +9,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from segops_orchestration.api.errors import FieldErrors
-from segops_orchestration.api.gate import Reader
+from segops_orchestration.api.gate import Reader, Scope
+from segops_orchestration.api.ingest.schema_rules import SchemaRules
+from segops_orchestration.api.slots import user_looks
 from segops_orchestration.catalog.records import Segment
 from segops_orchestration.explorer.sandbox import SandboxEvent, payload_text, try_event
 from segops_orchestration.warehouse.ingest.limits import FIRST_YEAR, LAST_YEAR, PAYLOAD_BYTES
@@ -24,7 +26,7 @@ class TriedEvent(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     user_id: Annotated[str, Field(min_length=1, max_length=512, examples=["ada"])]
-    event_type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,127}$", examples=["order_placed"])]
+    event_type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,255}$", examples=["order_placed"])]
     occurred_at: datetime | None = Field(None, description="By default now.")
     payload: dict[str, Any] = Field(default={}, examples=[{"order_total": 120.5}])
 
@@ -47,11 +49,16 @@ class Effect(BaseModel):
 
 @router.post("/publish/")
 def publish(scope: Reader, body: TriedEvent) -> Effect:
-    """Lay an event over the user's history in memory and evaluate all active segments, without it and with it."""
-    text = _checked(body)
+    """Lay an event over the user's history in memory and evaluate all active segments, without it and with it.
+
+    As when it is tracked, the schema of its type is applied; what tracking would leave out is 400.
+    """
+    text = _by_schema(scope, body.event_type, _checked(body))
     occurred_at = None if body.occurred_at is None else _utc(body.occurred_at)
-    event = SandboxEvent(body.user_id, body.event_type, occurred_at, text)
-    effect = try_event(scope.catalog.whole, scope.database, event)
+    user_id = scope.services.canonical_id(scope.tenant, body.user_id)
+    event = SandboxEvent(user_id, body.event_type, occurred_at, text)
+    with user_looks.taken(scope.tenant):
+        effect = try_event(scope.catalog.whole, scope.database, event)
     return Effect(
         published=True,
         entered=[_touched(one) for one in effect.entered],
@@ -75,6 +82,17 @@ def _checked(body: TriedEvent) -> str:
     if fault is not None:
         raise FieldErrors({"payload": [fault]})
     return text
+
+
+def _by_schema(scope: Scope, event_type: str, text: str) -> str:
+    """The payload as ingestion would store it."""
+    schema = scope.catalog.event_schema_of(event_type)
+    applied = None if schema is None else SchemaRules([schema]).apply(event_type, text)
+    if applied is None:
+        return text
+    if applied.missing:
+        raise FieldErrors({f"payload.{each.name}": [each.reason] for each in applied.missing})
+    return applied.text
 
 
 def _utc(instant: datetime) -> datetime:
