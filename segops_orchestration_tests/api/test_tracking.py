@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 import requests
 
+from segops_orchestration.api.ingest.body import one_event
 from segops_orchestration.warehouse.ingest.identity import NAMESPACE
 from segops_orchestration_tests.api.calling import OPERATOR, Api, Caller, Tenant
 
@@ -95,6 +97,7 @@ REFUSED = [
     ({"occurred_at": "2026-02-30"}, "occurred_at", "no such day"),
     ({"occurred_at": "9999-12-31T00:00:00Z"}, "occurred_at", "outside the years"),
     ({"occurred_at": 1767225600}, "occurred_at", "not text"),
+    ({"occurred_at": "9" * 101}, "occurred_at", "longer than 100 characters"),
     ({"occurred_at": "1767225600"}, "occurred_at", "write it like 2026-01-31T10:00:00Z"),
     ({"payload": [1]}, "payload", "not a JSON object"),
     ({"payload": '{"a": 1}'}, "payload", "not a JSON object"),
@@ -176,3 +179,37 @@ def test_a_key_of_a_tenant_that_was_archived_meanwhile_writes_nothing(api: Api, 
     api.catalog.archive_tenant(tenant.slug)
     program.post("ingestion/track/", event(), status=401)
     assert len(stored(tenant)) == 1
+
+
+def test_an_event_sent_again_reaches_what_an_insert_that_was_cut_short_did_not(tenant: Tenant) -> None:
+    sent = event(event_id="o-1", occurred_at=None)
+    tenant.database.command("DETACH TABLE events_to_events_by_user")
+    tenant.member_key.post("ingestion/track/", sent, status=202)
+    tenant.database.command("ATTACH TABLE events_to_events_by_user")
+    tenant.member_key.post("ingestion/track/", sent, status=202)
+    by_user = tenant.database.query("SELECT event_id, occurred_at FROM events_by_user FINAL").result_rows
+    assert list(by_user) == stored(tenant, "event_id, occurred_at")
+    assert len(by_user) == 1
+
+
+def test_of_very_many_unknown_fields_a_few_are_told(tenant: Tenant) -> None:
+    many = event(**{f"k{number}": 1 for number in range(20_000)})
+    began = time.monotonic()
+    answer = send_text(tenant.member_key, json.dumps(many))
+    assert (answer.status_code, len(answer.json()), len(letters(tenant))) == (400, 20, 20)
+    assert time.monotonic() - began < 1
+
+
+def test_a_revoked_key_is_not_answered_as_it_was_before(api: Api, tenant: Tenant) -> None:
+    made = api.catalog.people.create_key(tenant.slug, "short-lived", "secret", "member", [], OPERATOR)
+    program = Caller(api.url, {"Authorization": f"ApiKey {made.key}"})
+    program.post("ingestion/track/", event(), status=202, headers={"Idempotency-Key": "k-1"})
+    api.catalog.people.revoke_key(tenant.slug, made.record.id, OPERATOR)
+    program.post("ingestion/track/", event(), status=401, headers={"Idempotency-Key": "k-1"})
+    program.post("ingestion/track/batch/", {"events": []}, status=401)
+
+
+def test_an_event_weighs_what_it_holds() -> None:
+    sent = one_event(json.dumps(event(event_id="i" * 200, user_id="u" * 500)).encode())
+    assert sent.size() > 700
+    assert one_event(json.dumps(event(occurred_at="9" * 7_000_000)).encode()).faults

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from segops_orchestration.api.errors import ApiError, FieldErrors
@@ -24,6 +25,8 @@ _EVENT_TYPE = re.compile(r"[a-z][a-z0-9_]*")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 _SHOWN = 200
 _KEPT = 1000
+_UNKNOWN_TOLD = 20
+_TIME_CHARACTERS = 100
 
 
 class SentFault(NamedTuple):
@@ -47,7 +50,9 @@ class SentEvent:
 
     def size(self) -> int:
         """About how many bytes it holds on to."""
-        return 300 + len(self.user_id) + len(self.event_type) + len(self.payload or "")
+        texts = (self.user_id, self.event_type, self.occurred_at or "", self.payload or "", self.event_id or "")
+        faults = sum(200 + len(each.field) + len(each.value) for each in self.faults)
+        return 300 + sum(map(len, texts)) + faults
 
 
 def one_event(body: bytes, uid: str | None = None) -> SentEvent:
@@ -142,7 +147,9 @@ def _faulty(*faults: SentFault) -> SentEvent:
 
 
 def _event(found: dict[str, str], *, holds_constants: bool) -> SentEvent:
-    faults = [SentFault(name, raw, _unknown(name)) for name, raw in found.items() if name not in FIELDS]
+    unknown = (name for name in found if name not in FIELDS)
+    # A body can name a million; each that is told costs a search for what was meant, and a dead letter.
+    faults = [SentFault(name, found[name], _unknown(name)) for name in islice(unknown, _UNKNOWN_TOLD)]
     texts: dict[str, str | None] = {}
     for name in ("user_id", "event_type", "occurred_at", "event_id"):
         raw = found.get(name, "null")
@@ -186,6 +193,8 @@ def _fault_of(name: str, text: str | None) -> str:
         return "empty; leave it out, or write one" if text is not None and name in ("occurred_at", "event_id") else ""
     if name == "event_type" and not _EVENT_TYPE.fullmatch(text):
         return f"not snake_case: lower-case letters, digits and _, beginning with a letter{_meant(text)}"
+    if name == "occurred_at" and len(text) > _TIME_CHARACTERS:
+        return f"longer than {_TIME_CHARACTERS} characters"
     if name == "event_id" and len(text) > EVENT_ID_CHARACTERS:
         return f"longer than {EVENT_ID_CHARACTERS} characters"
     return ""

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 
-from segops_orchestration.api.gate import TENANT_HEADER, Sender, credentials, resolve_sender
+from segops_orchestration.api.gate import TENANT_HEADER, Sender, credentials, resolve_sender, unauthorized
 from segops_orchestration.api.ingest.ingestion import ingestion_of
 from segops_orchestration.api.origins import refuse_pages
 from segops_orchestration.api.services import services_of
@@ -34,6 +34,17 @@ async def known_sender(request: Request) -> Sender:
     services.limits.spend(f"key {key.id}")
     services.key_use.note(key.id)
     return known
+
+
+def require_working(sender: Sender) -> None:
+    """Ask for the sender's key once more where no group writer does.
+
+    Raises:
+        ApiError: 401, it was revoked.
+    """
+    key = sender.scope.caller.key
+    if key is not None and sender.scope.catalog.whole.people.key_by_id(key.id) is None:
+        raise unauthorized("the API key is not valid: mistyped, or revoked")
 
 
 def _names_a_tenant(request: Request) -> bool:

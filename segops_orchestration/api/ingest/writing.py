@@ -122,9 +122,10 @@ def _ids(calls: Sequence[Submission], rows: Sequence[_Row]) -> Any:
 
 
 def _without_repeated(database: TenantWarehouse, batch: Any, events: Sequence[SentEvent]) -> Any:
-    """Leave out what was delivered before, where only the event's id can tell, and what the group holds twice.
+    """Leave out what the group holds twice, and give events without a time the time under which their id is stored.
 
-    Rows of one INSERT arrive at one time, so ClickHouse could not tell which of two came first.
+    Rows of one INSERT arrive at one time, so ClickHouse could not tell which of two came first. What is stored already
+    is written again all the same: an INSERT cut short may have reached the events and not what is made of them.
     """
     given = [place for place, event in enumerate(events) if event.event_id is not None]
     if not given:
@@ -139,14 +140,20 @@ def _without_repeated(database: TenantWarehouse, batch: Any, events: Sequence[Se
         )
     )
     timeless = np.array([events[place].occurred_at is None for place in given], np.bool_)
-    stored = stored_among(database, asked.filter(pa.array(timeless))) if timeless.any() else set()
-    moments = asked.column("occurred_at").cast(pa.int64()).to_pylist()
+    stored = stored_among(database, asked.filter(pa.array(timeless))) if timeless.any() else {}
+    moments = batch.column("occurred_at").cast(pa.int64()).to_numpy().copy()
     wanted = np.ones(batch.num_rows, np.bool_)
     seen: dict[tuple[str, str, bytes], set[int]] = {}
-    for place, key, moment, has_none in zip(given, keys, moments, timeless.tolist(), strict=True):
+    for place, key, has_none in zip(given, keys, timeless.tolist(), strict=True):
+        if has_none:
+            moments[place] = stored.get(key, moments[place])
         known = seen.setdefault(key, set())
-        wanted[place] = not (moment in known or (has_none and (known or key in stored)))
-        known.add(moment)
+        wanted[place] = not (int(moments[place]) in known or (has_none and known))
+        known.add(int(moments[place]))
+    if stored:
+        where = batch.schema.get_field_index("occurred_at")
+        field = batch.schema.field(where)
+        batch = batch.set_column(where, field, pa.array(moments).cast(field.type))
     return batch if wanted.all() else batch.filter(pa.array(wanted))
 
 

@@ -21,7 +21,7 @@ from segops_orchestration.api.idempotent import Attempt, Once, OnceOnly, attempt
 from segops_orchestration.api.ingest import documented
 from segops_orchestration.api.ingest.body import SentEvent, batch_of_events, one_event, readable
 from segops_orchestration.api.ingest.ingestion import ingestion_lifespan, ingestion_of
-from segops_orchestration.api.ingest.senders import Events, known_sender
+from segops_orchestration.api.ingest.senders import Events, known_sender, require_working
 from segops_orchestration.api.ingest.submission import Submission, Written
 from segops_orchestration.warehouse.ingest.payload import TOO_LONG
 
@@ -41,6 +41,8 @@ router = APIRouter(prefix="/ingestion", tags=["ingestion"], lifespan=ingestion_l
 
 # Ids and times come from the key, so two attempts at once do no harm: a short lease, and a crash holds nobody up.
 _LEASE = timedelta(seconds=5)
+# Larger bodies are taken apart in a thread: the event loop answers others meanwhile.
+_SMALL_BODY = 32 << 10
 
 
 class Queued(BaseModel):
@@ -81,7 +83,7 @@ async def track(request: Request, sender: Events, once: Once) -> Response:
     body = await request.body()
 
     async def work(attempt: Attempt) -> JSONResponse:
-        written = await _submit(request, sender, [one_event(body, sender.uid)], attempt)
+        written = await _submit(request, sender, await _read(_one, body, sender.uid), attempt)
         if written.skipped:
             raise _refusal(written)
         return JSONResponse({"queued": True}, 202)
@@ -102,7 +104,7 @@ async def track_batch(request: Request, sender: Events, once: Once) -> Response:
     body = await request.body()
 
     async def work(attempt: Attempt) -> JSONResponse:
-        written = await _submit(request, sender, batch_of_events(body, sender.uid), attempt)
+        written = await _submit(request, sender, await _read(batch_of_events, body, sender.uid), attempt)
         faults = [
             {"index": each.index, "field": readable(each.field), "detail": each.detail} for each in written.faults
         ]
@@ -111,8 +113,22 @@ async def track_batch(request: Request, sender: Events, once: Once) -> Response:
     return await _once(sender, once, body, work)
 
 
+async def _read(
+    take_apart: Callable[[bytes, str | None], list[SentEvent]], body: bytes, uid: str | None
+) -> list[SentEvent]:
+    if len(body) <= _SMALL_BODY:
+        return take_apart(body, uid)
+    return await run_in_threadpool(take_apart, body, uid)
+
+
+def _one(body: bytes, uid: str | None) -> list[SentEvent]:
+    return [one_event(body, uid)]
+
+
 async def _submit(request: Request, sender: Sender, events: Sequence[SentEvent], attempt: Attempt) -> Written:
     if not events:
+        # Nobody asks for the key again when nothing is written.
+        await run_in_threadpool(require_working, sender)
         return Written(0, 0, [])
     key = sender.scope.caller.key
     source = f"api {request.url.path.removeprefix('/api/')} request {request.state.request_id}"
@@ -142,6 +158,7 @@ async def _once(
     catalog, tenant = sender.scope.catalog.whole, sender.scope.tenant
     claim = await run_in_threadpool(once.claim, catalog, tenant, hashlib.sha256(body).hexdigest(), _LEASE)
     if claim.status is not None:
+        await run_in_threadpool(require_working, sender)
         return replayed(claim)
     keys = catalog.service.idempotency
     try:

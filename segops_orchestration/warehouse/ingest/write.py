@@ -195,11 +195,11 @@ def insert_letters(tenant: TenantWarehouse, letters: Any) -> None:
         )
 
 
-def stored_among(tenant: TenantWarehouse, events: Any) -> set[tuple[str, str, bytes]]:
+def stored_among(tenant: TenantWarehouse, events: Any) -> dict[tuple[str, str, bytes], int]:
     """Which of these events (a record batch of ``EVENT_COLUMNS``) are stored, whenever they occurred.
 
     Returns:
-        Event type, user and id of each that is.
+        When each that is occurred first, in milliseconds since 1970, by its event type, user and id.
 
     Raises:
         WarehouseError: ClickHouse refused the question.
@@ -214,14 +214,16 @@ def stored_among(tenant: TenantWarehouse, events: Any) -> set[tuple[str, str, by
         found = tenant.client.query_arrow(_STORED_AMONG, external_data=given, settings={"max_execution_time": 30})
     types, users = found.column("type").to_pylist(), found.column("user_id").to_pylist()
     ids = found.column("stored").combine_chunks().cast(pa.binary(16)).to_pylist()
-    return set(zip(map(str, types), map(str, users), map(bytes, ids), strict=True))
+    keys = zip(map(str, types), map(str, users), map(bytes, ids), strict=True)
+    return dict(zip(keys, map(int, found.column("at").to_pylist()), strict=True))
 
 
 # The first two columns of the primary key lead to a user's events of a type.
 _STORED_AMONG = (
-    "SELECT DISTINCT toString(event_type) AS type, user_id, UUIDToNum(event_id) AS stored FROM events"
+    "SELECT toString(event_type) AS type, user_id, UUIDToNum(event_id) AS stored,"
+    " min(toUnixTimestamp64Milli(occurred_at)) AS at FROM events"
     " WHERE (event_type, user_id) IN (SELECT event_type, user_id FROM batch)"
-    " AND event_id IN (SELECT event_id FROM batch)"
+    " AND event_id IN (SELECT event_id FROM batch) GROUP BY type, user_id, stored"
 )
 
 
