@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -127,3 +128,18 @@ def test_schemas_belong_to_their_tenant(tenant: Tenant, other_tenant: Tenant) ->
     made = tenant.member_key.post("schemas/", ORDER, status=201)
     other_tenant.member_key.get(f"schemas/{made['id']}/", status=404)
     other_tenant.member_key.post("ingestion/track/", event(payload={}), status=202)
+
+
+@pytest.mark.parametrize("text", ["\x00", "\ud800"])
+def test_a_description_is_text_that_every_database_keeps(tenant: Tenant, text: str) -> None:
+    body = {"event_type": "x", "properties": [], "description": text}
+    assert "description" in tenant.member_key.post("schemas/", body, status=400)
+
+
+def test_a_proposal_from_very_many_texts_takes_no_time_to_speak_of(tenant: Tenant) -> None:
+    payload = {f"k{number}": "2026-01-01" if number % 2 else f"text {number}" for number in range(20_000)}
+    began = time.monotonic()
+    (found,) = tenant.viewer_key.post("schemas/infer/", {"events": [event(payload=payload)]})["schemas"]
+    assert time.monotonic() - began < 3
+    assert len(found["properties"]) == 200
+    assert {each["type"] for each in found["properties"]} == {"datetime", "string"}

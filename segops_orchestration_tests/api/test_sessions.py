@@ -241,3 +241,9 @@ def test_a_page_never_reads_answers_to_a_secret_key(api: Api, tenant: Tenant) ->
     response = tenant.member_key.send("POST", "ingestion/track/", {}, headers={"Origin": SHOP})
     assert response.status_code == 400
     assert "Access-Control-Allow-Origin" not in response.headers
+
+
+def test_half_a_surrogate_pair_is_nobodys_id(api: Api, tenant: Tenant) -> None:
+    made = tenant.api.catalog.people.create_key(tenant.slug, "web", "public", "member", ["*"], OPERATOR)
+    public = Caller(api.url, {"Authorization": f"ApiKey {made.key}"})
+    assert "anonymous_id" in public.post("auth/session/", {"anonymous_id": "\ud800"}, status=400)

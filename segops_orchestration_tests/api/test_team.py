@@ -287,3 +287,9 @@ def test_the_audit_log_is_the_tenants_own(api: Api, tenant: Tenant, other_tenant
     assert [one["target"] for one in admin.caller().get("audit/")["results"]] == [admin.email]
     assert tenant.admin_key.get("audit/")["count"] == 2
     tenant.member_key.get("audit/", status=403)
+
+
+def test_half_a_surrogate_pair_is_no_name(api: Api, tenant: Tenant) -> None:
+    body = {"email": "new@example.com", "role": "member", "name": "\ud800"}
+    answer = account(api, tenant, "owner").caller().post("team/", body, status=400)
+    assert "surrogate" in answer["name"][0]

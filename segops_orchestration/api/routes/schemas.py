@@ -20,7 +20,7 @@ from segops_orchestration.api.ingest.json_reader import NotJson
 from segops_orchestration.api.ingest.schema_rules import Applied, SchemaRules
 from segops_orchestration.api.paging import Page, Paging
 from segops_orchestration.api.schema_inference import infer, type_of
-from segops_orchestration.api.texts import Line
+from segops_orchestration.api.texts import Line, Prose
 from segops_orchestration.catalog import event_schemas
 from segops_orchestration.catalog.event_schemas import MOST_PROPERTIES, NAME_CHARACTERS, PropertySchema, PropertyType
 from segops_orchestration.warehouse.ingest.limits import EVENT_TYPE_CHARACTERS
@@ -69,7 +69,7 @@ class NewSchema(_HasProperties):
 
     event_type: EventType
     properties: Properties
-    description: Annotated[str, Field(max_length=2000)] = ""
+    description: Annotated[Prose, Field(max_length=2000)] = ""
 
 
 class SchemaChanges(_HasProperties):
@@ -77,7 +77,7 @@ class SchemaChanges(_HasProperties):
 
     event_type: EventType | None = None
     properties: Properties | None = None
-    description: Annotated[str, Field(max_length=2000)] | None = None
+    description: Annotated[Prose, Field(max_length=2000)] | None = None
 
 
 class Schema(BaseModel):
