@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from segops_orchestration.errors import CatalogueError, SegOpsError
 from segops_orchestration.postgres_url import is_postgres, postgres_url
@@ -33,9 +34,10 @@ def connect(database_url: str) -> Engine:
     """
     url = _parse(database_url)
     if url.get_backend_name() == "postgresql":
-        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10})
+        return create_engine(url, pool_pre_ping=True, hide_parameters=True, connect_args={"connect_timeout": 10})
     _make_directory(Path(str(url.database)))
-    engine = create_engine(url, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
+    # Parameters are hashes, sealed secrets and what people wrote: errors are logged without them.
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_TIMEOUT_SECONDS})
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -101,6 +103,8 @@ def translated_errors(engine: Engine) -> Iterator[None]:
         if type(error) is not DatabaseError:
             raise
         raise _failure(engine, error) from error
+    except PoolTimeout as error:
+        raise CatalogueError(f"the catalogue at {describe(engine)} is busy: all connections are in use") from error
 
 
 def _failure(engine: Engine, error: DatabaseError) -> CatalogueError:

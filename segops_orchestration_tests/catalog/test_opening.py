@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from segops_orchestration.catalog import service_tables
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.database import WRITES, connect
 from segops_orchestration.catalog.tables import Base
-from segops_orchestration.errors import SegOpsError
+from segops_orchestration.errors import CatalogueError, SegOpsError
 from segops_orchestration.settings import Settings
 from segops_orchestration_tests.catalog.helpers import document, save, spec
 from segops_orchestration_tests.catalog.racing import race
@@ -245,3 +246,20 @@ def test_an_unreachable_server_is_one_message_without_the_password(sqlite: Setti
         Catalog.open(settings)
 
     assert "secret" not in str(failure.value)
+
+
+def test_when_all_connections_are_in_use_the_catalogue_is_busy(catalog: Catalog) -> None:
+    engine = catalog._readers
+    engine.pool._timeout = 0.01  # type: ignore[attr-defined]
+    with ExitStack() as taken:
+        for _ in range(15):
+            taken.enter_context(engine.connect())
+        with pytest.raises(CatalogueError, match="busy"):
+            catalog.list_tenants()
+
+
+def test_errors_of_the_database_do_not_show_values(catalog: Catalog) -> None:
+    statement = text("INSERT INTO tenants (slug) VALUES (:slug)")
+    with catalog._readers.connect() as connection, pytest.raises(IntegrityError) as refused:
+        connection.execute(statement, {"slug": "a-value-to-look-for"})
+    assert "a-value-to-look-for" not in str(refused.value).partition("[SQL")[2]
