@@ -108,9 +108,10 @@ class LoginThrottle:
         Raises:
             ApiError: 429, and when to try again.
         """
-        wait = self._emails.take(_name(email))
+        # The address first: what it is refused does not lock out the person, or push others' emails out of memory.
+        wait = self._addresses.take(address)
         if not wait:
-            wait = self._addresses.take(address)
+            wait = self._emails.take(_name(email))
         if wait:
             raise too_many("too many attempts to log in", wait)
 

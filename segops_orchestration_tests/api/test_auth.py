@@ -291,3 +291,13 @@ def test_a_bucket_remembers_a_bounded_number_of_names() -> None:
 )
 def test_an_ipv6_caller_is_known_by_its_network(host: str | None, network: str) -> None:
     assert network_of(host) == network
+
+
+def test_attempts_that_an_address_is_refused_lock_nobody_out() -> None:
+    throttle = LoginThrottle(Now())
+    for number in range(50):
+        throttle.attempt(f"{number}@example.com", "192.0.2.1")
+    for _ in range(20):
+        with pytest.raises(ApiError):
+            throttle.attempt("ada@example.com", "192.0.2.1")
+    throttle.attempt("ada@example.com", "192.0.2.2")
