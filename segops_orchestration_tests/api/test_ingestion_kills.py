@@ -122,7 +122,7 @@ def until(accepted: int, senders: Senders) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("victim", ["api", "warehouse"])
+@pytest.mark.parametrize("victim", [pytest.param("api", marks=pytest.mark.slow), "warehouse"])
 def test_what_was_accepted_is_stored_once_although_a_process_is_killed(server: Server, victim: str) -> None:
     with Catalog.open(server.settings) as catalog:
         catalog.create_tenant("acme")

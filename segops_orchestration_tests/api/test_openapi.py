@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -31,7 +31,8 @@ from segops_orchestration_tests.api.people import account
 _log = logging.getLogger(__name__)
 
 CALLERS = ("viewer", "member", "admin", "owner", "stranger")
-CALLS_IN_CI = 3
+CALLERS_IN_CI = ("member", "owner", "stranger")
+CALLS_IN_CI = 1
 CALLS = int(os.environ.get("SEGOPS_API_CALLS", "5000"))
 CHECKS = [
     not_a_server_error,
@@ -74,23 +75,25 @@ def _answers(
     return statuses
 
 
-def send_generated_calls(api: Api, tenant: Tenant, calls_each: int, *, derandomize: bool) -> Counter[int]:
-    """Call every operation as every caller so often; the answers by status."""
+def send_generated_calls(
+    api: Api, tenant: Tenant, callers: Sequence[str], calls_each: int, *, derandomize: bool
+) -> Counter[int]:
+    """Call every operation as each of the callers so often; the answers by status."""
     schema = schemathesis.openapi.from_url(f"{api.url}/openapi.json")
     statuses: Counter[int] = Counter()
     session = requests.Session()
-    headers = {caller: dict(headers_of(caller, tenant)) for caller in CALLERS}
+    headers = {caller: dict(headers_of(caller, tenant)) for caller in callers}
     for result in schema.get_all_operations():
         assert isinstance(result, Ok), result
         operation = result.ok()
-        for caller in CALLERS:
+        for caller in callers:
             for response in _answers(operation, headers[caller], session, calls_each, derandomize=derandomize):
                 statuses[response] += 1
     return statuses
 
 
 def test_generated_calls_are_answered_within_the_document(api: Api, tenant: Tenant) -> None:
-    statuses = send_generated_calls(api, tenant, CALLS_IN_CI, derandomize=True)
+    statuses = send_generated_calls(api, tenant, CALLERS_IN_CI, CALLS_IN_CI, derandomize=True)
     assert statuses.total() > 0
     assert not [status for status in statuses if status >= 500]
 
@@ -100,6 +103,6 @@ def test_thousands_of_generated_calls_are_answered_within_the_document(api: Api,
     operations = sum(1 for _ in schemathesis.openapi.from_url(f"{api.url}/openapi.json").get_all_operations())
     # Where there is little to vary, fewer calls are made.
     calls_each = -(-CALLS * 5 // (4 * operations * len(CALLERS)))
-    statuses = send_generated_calls(api, tenant, calls_each, derandomize=False)
+    statuses = send_generated_calls(api, tenant, CALLERS, calls_each, derandomize=False)
     _log.info("%s calls of %s operations: %s", statuses.total(), operations, dict(sorted(statuses.items())))
     assert statuses.total() >= CALLS

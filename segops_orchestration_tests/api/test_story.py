@@ -107,6 +107,9 @@ CONDITIONS: dict[str, tuple[dict[str, Any], set[str]]] = {
     ),
 }
 
+# Each is a process of its own, so not all of them; previews have counted every one.
+COMPUTED = ("spenders", "spenders-too", "carted-then-ordered", "not-for-a-week")
+
 
 def days_ago(days: float) -> str:
     return (_NOW - timedelta(days=days)).isoformat()
@@ -211,14 +214,14 @@ def test_the_published_clients_tell_the_whole_story(api: Api, tenant: Tenant) ->
             continue
         preview = admin.segments.preview({"logic": "AND", "conditions": [condition]})
         assert (slug, preview["matched_users"]) == (slug, len(expected))
-    for slug, segment_id in ids.items():
-        expected = CONDITIONS[slug][1]
+    for slug in COMPUTED:
+        segment_id, expected = ids[slug], CONDITIONS[slug][1]
         assert computed(admin, segment_id)["member_count"] == len(expected), slug
         assert members(admin, segment_id) == expected, slug
 
     spenders = ids["spenders"]
     assert {one["slug"] for one in admin.segments.membership("ben")["segments"]} == {
-        slug for slug, (_, users) in CONDITIONS.items() if "ben" in users
+        slug for slug in COMPUTED if "ben" in CONDITIONS[slug][1]
     }
     looks_at_versions(admin, spenders)
     explores(admin, spenders)

@@ -34,7 +34,7 @@ def seeded(fixed: int, some: int) -> list[object]:
     return [*range(fixed), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(fixed, some))]
 
 
-@pytest.mark.parametrize("seed", seeded(2, 40))
+@pytest.mark.parametrize("seed", seeded(1, 40))
 def test_a_crash_anywhere_is_made_good(seed: int, shop: Shop, tmp_path: Path) -> None:
     random = Random(seed)
     ann, anon = f"ann.{seed}@example.com", f"anon.{seed}.0815"
@@ -113,7 +113,7 @@ finish(catalog, warehouse, tenant, request, Surroundings((), 5.0, 1.0, (), SOON)
 """
 
 
-@pytest.mark.parametrize("kills", [2, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [1, pytest.param(25, marks=pytest.mark.slow)])
 def test_who_is_killed_in_the_middle_leaves_what_the_next_one_finishes(
     kills: int, settings: Settings, new_tenant: Callable[[], Shop], tmp_path: Path
 ) -> None:
