@@ -269,12 +269,12 @@ def test_the_keeper_goes_on_after_what_nobody_foresaw(
     monkeypatch.setattr(runs_module, "_LOOK_SECONDS", 0.01)
     looks = []
 
-    def look(runs: Runs, *, queue: bool = True) -> None:
+    def look(*, queue: bool = True) -> None:
         looks.append(queue)
         raise KeyError("results")
 
-    monkeypatch.setattr(Runs, "look", look)
     runs = runs_of(tenant, dagster.url)
+    monkeypatch.setattr(runs, "look", look)
     runs.start()
     deadline = time.monotonic() + 10
     while len(looks) < 2 and time.monotonic() < deadline:
