@@ -17,6 +17,7 @@ def save_connectors(
     tenant: str,
     wanted: Sequence[tuple[ConnectorSpec, Mapping[str, str]]],
     *,
+    as_read: Sequence[ConnectorSpec] = (),
     actor: Actor | None = None,
 ) -> list[ConnectorSaved]:
     """Create connectors or bring them to what the specs and secrets say, all or none; results in their order.
@@ -24,6 +25,7 @@ def save_connectors(
     Raises:
         NotFound: no such tenant or segment.
         Conflict: another type, segment or target than the connector has delivered to; an archived tenant or segment.
+            ``ChangedMeanwhile``: one is not any more as in ``as_read``.
     """
     known = {one.slug: one for one in catalog.connectors.every(tenant)}
     for spec, _ in wanted:
@@ -33,4 +35,4 @@ def save_connectors(
         last = catalog.connectors.list_syncs(tenant, spec.slug, kinds=_DELIVERIES, limit=1)
         if last and last[0].counts.audience != 0:
             require_same_target(spec.slug, spec.type, before.config, spec.config)
-    return catalog.connectors.save(tenant, wanted, actor=actor)
+    return catalog.connectors.save(tenant, wanted, as_read=as_read, actor=actor)

@@ -86,15 +86,19 @@ class ConnectorCatalog:
         tenant: str,
         wanted: Sequence[tuple[ConnectorSpec, Mapping[str, str]]],
         *,
+        as_read: Sequence[ConnectorSpec] = (),
         actor: Actor | None = None,
     ) -> list[ConnectorSaved]:
         """Create connectors or bring them to what the specs say, all or none; results in their order.
 
-        Secrets that are not given stay as they are. Raises Conflict also for another type or segment than one has.
+        Secrets that are not given stay as they are. Raises Conflict also for another type or segment than one has, and
+        ChangedMeanwhile when one is not any more as in ``as_read``.
         """
         sealed = [self._seal(secrets) for _, secrets in wanted]
         with self._transactions.write() as (session, now):
             results = []
+            for read in as_read:
+                connectors.require_as_read(session, tenant, read)
             for (spec, secrets), texts in zip(wanted, sealed, strict=True):
                 connector, outcome = connectors.save(session, tenant, spec, now)
                 stored = connectors.sealed_secrets(session, connector.id)

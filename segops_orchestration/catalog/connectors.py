@@ -34,6 +34,10 @@ from segops_orchestration.errors import Conflict, ConnectorBusy, InvalidDocument
 MAX_REASON = 2_000
 
 
+class ChangedMeanwhile(Conflict):
+    """A connector is not any more what a change of it was worked out from."""
+
+
 def create(
     session: Session,
     tenant_slug: str,
@@ -114,6 +118,13 @@ def save(session: Session, tenant_slug: str, spec: ConnectorSpec, now: datetime)
     row.updated_at = now
     session.flush()
     return get(session, tenant_slug, spec.slug), "updated"
+
+
+def require_as_read(session: Session, tenant_slug: str, spec: ConnectorSpec) -> None:
+    """Let a change go on only while the connector is what ``spec`` says. Raises NotFound, ChangedMeanwhile."""
+    tenants.lock_active(session, tenant_slug)
+    if spec_of(get(session, tenant_slug, spec.slug)) != spec:
+        raise ChangedMeanwhile(f"connector {spec.slug!r} was changed meanwhile; read it again")
 
 
 def spec_of(connector: Connector) -> ConnectorSpec:

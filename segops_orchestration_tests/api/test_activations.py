@@ -11,6 +11,8 @@ from segops_admin import SegOpsAdmin, SegOpsApiError
 
 from segops_orchestration.activation.sandbox.braze import BrazeSandbox
 from segops_orchestration.activation.sandbox.server import SandboxServer
+from segops_orchestration.api.routes import activations as activations_module
+from segops_orchestration.catalog.connector_records import Connector
 from segops_orchestration_tests.api.calling import Tenant
 from segops_orchestration_tests.api.explored import client, event, orders, story
 
@@ -156,6 +158,22 @@ def test_a_stored_secret_is_not_sent_to_another_address_than_it_was_given_for(
     assert admin.activations.get(activation["id"])["config"] == activation["config"]
     whole = {"base_url": elsewhere, "api_key": "another key"}
     assert admin.activations.update(activation["id"], {"config": whole})["config"]["base_url"] == elsewhere
+
+
+def test_of_two_changes_at_once_both_stay(tenant: Tenant, admin: SegOpsAdmin, monkeypatch: pytest.MonkeyPatch) -> None:
+    activation = made(tenant, admin)["id"]
+    split = activations_module.split_change
+    others = [{"hold_users": 7}]
+
+    def overtaken(connector: Connector, config: dict[str, Any]) -> Any:
+        if others:
+            admin.activations.update(activation, others.pop())
+        return split(connector, config)
+
+    monkeypatch.setattr(activations_module, "split_change", overtaken)
+    admin.activations.update(activation, {"config": {"list_id": "Other1"}})
+    shown = admin.activations.get(activation)
+    assert (shown["hold_users"], shown["config"]["list_id"]) == (7, "Other1")
 
 
 def test_it_is_started_and_stopped_by_its_status(tenant: Tenant, admin: SegOpsAdmin) -> None:

@@ -21,12 +21,13 @@ from segops_orchestration.api.idempotent import Once
 from segops_orchestration.api.ids import LARGEST_ID, Id
 from segops_orchestration.api.paging import Page, Paging
 from segops_orchestration.catalog.connector_records import Connector, Sync
-from segops_orchestration.catalog.connectors import spec_of
+from segops_orchestration.catalog.connectors import ChangedMeanwhile, spec_of
 from segops_orchestration.catalog.sync_summary import SyncSummary
 
 router = APIRouter(prefix="/activations", tags=["activations"])
 
 _LONGEST_CONFIG = 64 * 1024
+_TRIES = 5
 _NEVER = SyncSummary(None, ())
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -184,19 +185,33 @@ def one(scope: Reader, activation_id: Id) -> Activation:
 @router.patch("/{activation_id}/", responses=errors(409))
 def change(scope: Writer, activation_id: Id, body: ActivationChange) -> Activation:
     """Change the config, the limits, or the status. Segment, type and, once users were delivered, the audience stay."""
-    connector = scope.catalog.connector(activation_id)
+    connector = _configured(scope, activation_id, body)
+    if body.status is not None:
+        set_status(scope, connector.slug, body.status)
+    return _current(scope, scope.catalog.connector(activation_id))
+
+
+def _configured(scope: Scope, activation_id: int, body: ActivationChange) -> Connector:
+    """The activation with its fields changed. What somebody else changes at the same time stays."""
     changes = {
         name: value
         for name in ("hold_share", "hold_users", "when_archived")
         if (value := getattr(body, name)) is not None
     }
-    if body.config is not None or changes:
+    for tries_left in reversed(range(_TRIES)):
+        connector = scope.catalog.connector(activation_id)
+        if body.config is None and not changes:
+            break
+        read = spec_of(connector)
         config, secrets = split_change(connector, body.config or {})
-        spec = replace(spec_of(connector), config=config, **changes)
-        save_connectors(scope.catalog.whole, scope.tenant, [(spec, secrets)], actor=scope.caller.actor)
-    if body.status is not None:
-        set_status(scope, connector.slug, body.status)
-    return _current(scope, scope.catalog.connector(activation_id))
+        wanted = [(replace(read, config=config, **changes), secrets)]
+        try:
+            save_connectors(scope.catalog.whole, scope.tenant, wanted, as_read=[read], actor=scope.caller.actor)
+            break
+        except ChangedMeanwhile:
+            if not tries_left:
+                raise
+    return connector
 
 
 @router.delete(
