@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from segops_orchestration.catalog import audit, leases, tenants
@@ -45,19 +45,28 @@ class PersonsCatalog:
     def recount_members(self, tenant: str, members: Mapping[int, int], *, lease: Lease) -> None:
         """Correct how many members the last computation of each segment left; those not named have none.
 
+        Connectors of a segment that is corrected are delivered anew: no computation tells that anybody has left it.
+
         Raises:
             NotFound: no such tenant.
             LeaseLost: the lease is somebody else's.
         """
-        with self._transactions.write() as (session, _):
+        with self._transactions.write() as (session, now):
             leases.require(session, lease)
             rows = session.execute(
                 select(SegmentRow.id, SegmentComputationRow)
                 .join(SegmentComputationRow, SegmentComputationRow.id == SegmentRow.committed_id)
                 .where(SegmentRow.tenant_id == tenants.get(session, tenant).id)
             )
+            corrected = []
             for segment_id, row in rows:
-                row.members = members.get(segment_id, 0)
+                if row.members != members.get(segment_id, 0):
+                    row.members = members.get(segment_id, 0)
+                    corrected.append(segment_id)
+            for segment_id in corrected:
+                session.execute(
+                    update(ConnectorRow).where(ConnectorRow.segment_id == segment_id).values(updated_at=now)
+                )
 
     def forget(self, tenant: str, user_ids: Sequence[str], erasure_id: str, actor: Actor, rows: int) -> None:
         """Take these ids out of held differences and out of what was said of errors, and write the audit entry once.

@@ -33,6 +33,7 @@ from segops_orchestration.warehouse.client import TenantWarehouse
 # Ids whose events are moved together; what is written down of them is held in memory while it is taken away.
 IDS_AT_ONCE = 5_000
 _ROUNDS = 100
+_COMMENT = "segops identities"
 
 _KEY = "event_type, occurred_at, event_id, ingested_at"
 _COLUMNS = f"home, root, stays, {_KEY}, original_user_id"
@@ -94,14 +95,16 @@ _TAKE_RECORDS = f"""DELETE FROM moved_events WHERE user_id IN (SELECT home FROM 
 AND (user_id, {_KEY}, original_user_id) IN (SELECT home, {_KEY}, original_user_id FROM moving_events)"""
 _TAKE_USERS = "DELETE FROM users WHERE user_id IN (SELECT home FROM moving_events)"
 
-# Of an id that stays a user: what else it has.
+# Of an id that stays a user: what else it has. One of whom only the future is left is no user yet, and no candidate.
 _STAYING = "SELECT home FROM moving_events WHERE stays"
 _RESTORE_TIMES = f"""INSERT INTO events_by_time (event_type, occurred_at, user_id)
 SELECT event_type, occurred_at, user_id FROM events_by_user WHERE user_id IN ({_STAYING})"""
 _RESTORE_USERS = f"""INSERT INTO users (user_id, first_seen, last_seen)
 SELECT user_id, min(occurred_at), max(occurred_at) FROM events_by_user WHERE user_id IN ({_STAYING})
 GROUP BY user_id"""
-_VANISHED = f"{_STAYING} AND home NOT IN (SELECT user_id FROM users WHERE user_id IN ({_STAYING}))"
+_VANISHED = f"""{_STAYING} AND home NOT IN (
+  SELECT user_id FROM users WHERE user_id IN ({_STAYING}) AND first_seen <= now64(3, 'UTC')
+)"""
 _LEAVE = "DELETE FROM {table} WHERE user_id IN ({users})"
 _LEAVE_LOOKUP = f"ALTER TABLE {LOOKUP} DELETE WHERE user_id IN ({{users}})"
 
@@ -112,70 +115,85 @@ def move_joined_events(catalog: Catalog, database: TenantWarehouse, lease: Lease
     Raises:
         WarehouseError: ClickHouse refused or could not be reached. The next call goes on from there.
     """
-    moved = _finish(database)
+    _stop_orphans(database)
+    moved = _finish(catalog, database, lease)
     while changed := dict(database.query(_CHANGED, {"limit": IDS_AT_ONCE}).result_rows):
-        moved += _move_changed(catalog, database, changed)
+        moved += _move_changed(catalog, database, lease, changed)
     for _ in range(_ROUNDS):
         if not database.query(_LEAVING, {"limit": 1}).result_rows:
             break
         leaving = _LEAVING.replace("{limit:UInt64}", str(IDS_AT_ONCE))
-        database.command(_STAGE.format(leaving=leaving, roots=_ROOTS), None, _settings(database))
-        moved += _finish(database)
-    if moved:
-        recount_members(catalog, database, lease)
+        _run(catalog, database, lease, _STAGE.format(leaving=leaving, roots=_ROOTS))
+        moved += _finish(catalog, database, lease)
     return moved
 
 
-def _move_changed(catalog: Catalog, database: TenantWarehouse, changed: Mapping[str, str]) -> int:
+def _move_changed(catalog: Catalog, database: TenantWarehouse, lease: Lease, changed: Mapping[str, str]) -> int:
     """Take events back to which another person had a claim before."""
     ids = "SELECT user_id FROM identities FINAL WHERE changed"
-    database.command(_STAGE_CHANGED.format(changed=ids), None, _settings(database))
-    moved = _finish(database)
+    _run(catalog, database, lease, _STAGE_CHANGED.format(changed=ids))
+    moved = _finish(catalog, database, lease)
     with catalog.persons.one_at_a_time(database.slug):
         forget_changes(database, changed)
     return moved
 
 
-def _finish(database: TenantWarehouse) -> int:
+def _finish(catalog: Catalog, database: TenantWarehouse, lease: Lease) -> int:
     """Move what is written down in ``moving_events``, and what came in under the leaving ids meanwhile."""
     ((moved,),) = database.query("SELECT count() FROM moving_events").result_rows
     if not moved:
         return 0
     for _ in range(_ROUNDS):
-        _copy_and_take(database)
+        _copy_and_take(catalog, database, lease)
         rest = f"SELECT count() FROM events_by_user WHERE user_id IN ({_HOMES})"
         if not database.query(rest).result_rows[0][0]:
             break
-        database.command(_STAGE.format(leaving=_HOMES, roots=_STAGED_ROOTS), None, _settings(database))
+        _run(catalog, database, lease, _STAGE.format(leaving=_HOMES, roots=_STAGED_ROOTS))
     else:
         raise WarehouseError(f"{database.slug}: events of joined ids come in faster than they can be moved; try again")
-    _leave_segments(database)
-    database.command("TRUNCATE TABLE moving_events")
+    _leave_segments(catalog, database, lease)
+    # Before it is forgotten that there was something to move: who goes on after a crash counts again.
+    recount_members(catalog, database, lease)
+    _run(catalog, database, lease, "TRUNCATE TABLE moving_events")
     return int(moved)
 
 
-def _copy_and_take(database: TenantWarehouse) -> None:
-    settings = _settings(database)
-    for statement in (_COPY, _ARRIVE, _RECORD):
-        database.command(statement, None, settings)
+def _copy_and_take(catalog: Catalog, database: TenantWarehouse, lease: Lease) -> None:
     takes = (_TAKE.format(table=table) for table in ("events", "events_by_user"))
-    for statement in (*takes, _TAKE_IDENTIFICATIONS, _TAKE_TIMES, _TAKE_USERS, _TAKE_RECORDS):
-        database.command(statement, None, settings)
+    for statement in (
+        *(_COPY, _ARRIVE, _RECORD),
+        *(*takes, _TAKE_IDENTIFICATIONS, _TAKE_TIMES, _TAKE_USERS, _TAKE_RECORDS),
+    ):
+        _run(catalog, database, lease, statement)
     # An insert that was running may have had its user taken away, and not the event.
     wait_for_inserts(database)
     if database.query(f"{_STAYING} LIMIT 1").result_rows:
         for statement in (_RESTORE_TIMES, _RESTORE_USERS):
-            database.command(statement, None, settings)
+            _run(catalog, database, lease, statement)
 
 
-def _leave_segments(database: TenantWarehouse) -> None:
+def _leave_segments(catalog: Catalog, database: TenantWarehouse, lease: Lease) -> None:
     """Who is no user any more is in no segment, and never was: the history is that of the person."""
     gone = f"{_HOMES} UNION DISTINCT {_VANISHED}"
     held = count_rows(database, gone, MEMBERSHIP_TABLES)
     for table in (table for table, rows in held.items() if rows):
-        database.command(_LEAVE.format(table=table, users=gone), None, _settings(database))
+        _run(catalog, database, lease, _LEAVE.format(table=table, users=gone))
     if has_lookup(database):
-        database.command(_LEAVE_LOOKUP.format(users=gone))
+        _run(catalog, database, lease, _LEAVE_LOOKUP.format(users=gone))
+
+
+def _run(catalog: Catalog, database: TenantWarehouse, lease: Lease, statement: str) -> None:
+    """Run a statement, unless the lease is somebody else's by now: it would take away what they have not copied."""
+    catalog.renew_lease(lease)
+    database.command(statement, None, _settings(database))
+
+
+def _stop_orphans(database: TenantWarehouse) -> None:
+    """End what a dead process left running: it would write down more between our copying and our taking away."""
+    database.command(
+        f"KILL QUERY WHERE current_database = {{database:String}} AND Settings['log_comment'] = '{_COMMENT}' SYNC",
+        {"database": database.database},
+    )
 
 
 def _settings(database: TenantWarehouse) -> dict[str, object]:
@@ -184,5 +202,5 @@ def _settings(database: TenantWarehouse) -> dict[str, object]:
         "max_partitions_per_insert_block": 0,
         "join_use_nulls": 0,
         "lightweight_deletes_sync": 1,
-        "log_comment": "segops identities",
+        "log_comment": _COMMENT,
     }

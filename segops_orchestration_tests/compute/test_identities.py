@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
+from segops_orchestration.catalog.leases import LeaseLost
+from segops_orchestration.catalog.persons import PersonsCatalog
 from segops_orchestration.compute.identities import Joining, alias, canonical_id, identities_of, ids_of_person, merge
-from segops_orchestration.errors import InvalidDocument
+from segops_orchestration.compute.moving import move_joined_events
+from segops_orchestration.errors import InvalidDocument, WarehouseError
 from segops_orchestration_tests.compute.story import T0, T1, days, happened, ordered
 from segops_orchestration_tests.compute.tenant import StoryTenant
 from segops_orchestration_tests.oracle.case import HOUR, all_of, event_count
@@ -120,6 +125,67 @@ def test_a_merge_that_would_lead_in_a_circle_turns_the_person_round(shop: StoryT
 def test_an_alias_within_one_person_changes_nothing(shop: StoryTenant) -> None:
     join(shop, "anon", "ann")
     assert join(shop, "ann", "anon") == Joining("already joined", "ann", "ann")
+
+
+def test_who_is_left_with_the_future_alone_is_in_no_segment(shop: StoryTenant) -> None:
+    shop.define({"once": all_of(event_count("gte", 1))})
+    join(shop, "anon", "dan")
+    shop.ingest([happened("dan", "order_placed", T1 + days(30))])
+    shop.compute(at=T1)
+    assert "dan" in shop.members("once")
+    take(shop, "anon", "cleo")
+    shop.compute(at=T1 + HOUR)
+    assert "dan" not in shop.members("once")
+    assert_delta_is_full(shop)
+
+
+def test_a_crash_before_members_are_counted_anew_is_made_good(
+    shop: StoryTenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    join(shop, "ben", "cleo")
+
+    def crash(*arguments: object, **named: object) -> None:
+        raise WarehouseError("the process dies here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PersonsCatalog, "recount_members", crash)
+        with pytest.raises(WarehouseError):
+            shop.compute(at=T1)
+    shop.compute(at=T1)
+    assert_delta_is_full(shop)
+
+
+def test_who_has_lost_the_lease_takes_nothing_away(shop: StoryTenant) -> None:
+    lease = shop.catalog.acquire_lease(shop.slug, "who slept")
+    shop.catalog.release_lease(lease)
+    join(shop, "anon", "ann")
+    with pytest.raises(LeaseLost):
+        move_joined_events(shop.catalog, shop.database, lease)
+    assert users(shop) == {"ann", "anon", "ben", "cleo"}
+
+
+def test_what_a_dead_process_left_running_is_ended_first(shop: StoryTenant) -> None:
+    join(shop, "anon", "ann")
+    ended: list[str] = []
+
+    def orphan() -> None:
+        try:
+            sql = "SELECT sum(sleepEachRow(1)) FROM numbers(60)"
+            settings = {"log_comment": "segops identities", "max_block_size": 1}
+            shop.warehouse.tenant(shop.slug).query(sql, None, settings)
+        except WarehouseError as error:
+            ended.append(str(error))
+
+    thread = threading.Thread(target=orphan)
+    thread.start()
+    running = "SELECT count() FROM system.processes WHERE Settings['log_comment'] = 'segops identities'"
+    for _ in range(200):
+        if shop.database.query(running).result_rows[0][0]:
+            break
+        time.sleep(0.05)
+    shop.compute(at=T1)
+    thread.join(20)
+    assert "QUERY_WAS_CANCELLED" in "".join(ended)
 
 
 def test_the_id_under_which_an_event_came_in_is_told(shop: StoryTenant) -> None:
