@@ -11,6 +11,7 @@ from segops_admin import SegOpsAdmin, SegOpsApiError
 
 from segops_orchestration.activation.sandbox.braze import BrazeSandbox
 from segops_orchestration.activation.sandbox.server import SandboxServer
+from segops_orchestration.api.activation_config import split_change
 from segops_orchestration.api.routes import activations as activations_module
 from segops_orchestration.catalog.connector_records import Connector
 from segops_orchestration_tests.api.calling import Tenant
@@ -162,13 +163,12 @@ def test_a_stored_secret_is_not_sent_to_another_address_than_it_was_given_for(
 
 def test_of_two_changes_at_once_both_stay(tenant: Tenant, admin: SegOpsAdmin, monkeypatch: pytest.MonkeyPatch) -> None:
     activation = made(tenant, admin)["id"]
-    split = activations_module.split_change
     others = [{"hold_users": 7}]
 
     def overtaken(connector: Connector, config: dict[str, Any]) -> Any:
         if others:
             admin.activations.update(activation, others.pop())
-        return split(connector, config)
+        return split_change(connector, config)
 
     monkeypatch.setattr(activations_module, "split_change", overtaken)
     admin.activations.update(activation, {"config": {"list_id": "Other1"}})
