@@ -212,4 +212,9 @@ def test_a_revoked_key_is_not_answered_as_it_was_before(api: Api, tenant: Tenant
 def test_an_event_weighs_what_it_holds() -> None:
     sent = one_event(json.dumps(event(event_id="i" * 200, user_id="u" * 500)).encode())
     assert sent.size() > 700
-    assert one_event(json.dumps(event(occurred_at="9" * 7_000_000)).encode()).faults
+    assert one_event(json.dumps(event(occurred_at="9" * 200_000)).encode()).faults
+
+
+def test_what_is_longer_than_any_event_is_413_unread(tenant: Tenant) -> None:
+    answer = send_text(tenant.member_key, "{" + " " * (512 * 1024))
+    assert (answer.status_code, "longer than 524288 bytes" in answer.json()["detail"]) == (413, True)

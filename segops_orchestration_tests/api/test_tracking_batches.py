@@ -140,3 +140,12 @@ def test_many_calls_at_once_are_all_stored_in_few_inserts(tenant: Tenant) -> Non
     assert len(stored(tenant)) == 300
     (inserts,) = tenant.database.query("SELECT uniqExact(ingested_at) FROM events").result_rows[0]
     assert inserts < 150
+
+
+def test_a_value_that_is_longer_than_any_payload_is_not_read_to_its_end(tenant: Tenant) -> None:
+    events = [event(), event(payload={f"k{number}": number for number in range(60_000)}), event()]
+    refused = tenant.member_key.post(BATCH, {"events": events}, status=400)
+    assert "too long" in refused["detail"]
+    events[1] = event(payload={f"k{number}": number for number in range(30_000)})
+    answer = tenant.member_key.post(BATCH, {"events": events}, status=202)
+    assert [(each["index"], each["field"]) for each in answer["errors"]] == [(1, "payload")]

@@ -15,8 +15,8 @@ from itertools import islice
 from typing import NamedTuple
 
 from segops_orchestration.api.errors import ApiError, FieldErrors
-from segops_orchestration.api.ingest.json_reader import JsonReader, NotJson
-from segops_orchestration.warehouse.ingest.limits import EVENT_ID_CHARACTERS, EVENT_TYPE_CHARACTERS
+from segops_orchestration.api.ingest.json_reader import LONGEST_VALUE, JsonReader, NotJson
+from segops_orchestration.warehouse.ingest.limits import EVENT_ID_CHARACTERS, EVENT_TYPE_CHARACTERS, PAYLOAD_BYTES
 
 BATCH_EVENTS = 500
 WHOLE_EVENT = "(event)"
@@ -59,8 +59,10 @@ def one_event(body: bytes, uid: str | None = None) -> SentEvent:
     """The body of a single call; with ``uid``, it is this user's event.
 
     Raises:
-        ApiError: not a JSON object.
+        ApiError: not a JSON object, or longer than any event is (413).
     """
+    if len(body) > LONGEST_VALUE:
+        raise ApiError(413, f"the event is longer than {LONGEST_VALUE} bytes; its payload may have {PAYLOAD_BYTES}")
     reader = _reader(body)
     with _refusing():
         if not reader.at("{"):

@@ -6,17 +6,21 @@ import json
 import re
 from collections.abc import Iterator
 
+from segops_orchestration.warehouse.ingest.limits import PAYLOAD_BYTES
+
 _BLANK = r"[ \t\r\n]*"
 _SPACE = re.compile(_BLANK)
 _KEY = re.compile(rf'"((?:[^"\\\x00-\x1f]|\\["\\/bfnrtu])*)"{_BLANK}:{_BLANK}')
 _NEXT = re.compile(rf"{_BLANK},{_BLANK}")
+# While a value is scanned no other thread runs. A value that is longer, twice what a payload may be, is refused unread.
+LONGEST_VALUE = 2 * PAYLOAD_BYTES
 
 
 class NotJson(ValueError):
-    """The text is not JSON, or is nested too deeply to be read."""
+    """The text is not JSON, is nested too deeply to be read, or holds a value longer than ``LONGEST_VALUE``."""
 
     def __init__(self, position: int) -> None:
-        super().__init__(f"not JSON (near character {position}), or nested too deeply")
+        super().__init__(f"not JSON (near character {position}), or nested too deeply, or a value in it is too long")
 
 
 class JsonReader:
@@ -64,8 +68,13 @@ class JsonReader:
     def value(self) -> str:
         """The value that begins here, as it is written."""
         start = self.position
+        # Only where there is much, because to cut it off copies it.
+        cut = len(self.text) - start > LONGEST_VALUE and self.text[start] in "[{"
         try:
-            self.position = self._scan(self.text, start)[1]
+            if cut:
+                self.position = start + self._scan(self.text[start : start + LONGEST_VALUE], 0)[1]
+            else:
+                self.position = self._scan(self.text, start)[1]
         except (ValueError, RecursionError):
             raise NotJson(start) from None
         return self.text[start : self.position]
