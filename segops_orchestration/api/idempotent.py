@@ -36,7 +36,7 @@ from segops_orchestration.api.errors import ApiError, FieldErrors
 from segops_orchestration.api.gate import Scope
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.idempotency import Claim, StillAnswering
-from segops_orchestration.errors import SegOpsError, WarehouseError
+from segops_orchestration.errors import CatalogueError, SegOpsError, WarehouseError
 
 KEY_HEADER = "Idempotency-Key"
 REPLAYED = {"Idempotent-Replayed": "true"}
@@ -137,7 +137,10 @@ def refuses(error: BaseException) -> bool:
     """Whether an error of the work says that it did nothing."""
     if isinstance(error, ApiError):
         return error.status < 500
-    return isinstance(error, FieldErrors) or (isinstance(error, SegOpsError) and not isinstance(error, WarehouseError))
+    return isinstance(error, FieldErrors) or (
+        # Stores that went away may have done it all the same.
+        isinstance(error, SegOpsError) and not isinstance(error, WarehouseError | CatalogueError)
+    )
 
 
 async def _once(

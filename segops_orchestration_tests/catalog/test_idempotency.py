@@ -7,9 +7,10 @@ from datetime import timedelta
 
 import pytest
 
+from segops_orchestration.api.idempotent import refuses
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.idempotency import Claim, StillAnswering
-from segops_orchestration.errors import Conflict
+from segops_orchestration.errors import CatalogueError, Conflict, WarehouseError
 from segops_orchestration_tests.catalog.helpers import Clock
 
 LEASE = timedelta(seconds=10)
@@ -93,3 +94,20 @@ def test_of_many_at_once_one_has_the_key(acme: Catalog) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert sorted(pool.map(attempt, range(16))) == [False] * 15 + [True]
+
+
+def test_very_many_are_forgotten_a_few_at_a_time(acme: Catalog, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("segops_orchestration.catalog.idempotency._PRUNED_AT_ONCE", 3)
+    for number in range(7):
+        acme.service.idempotency.claim("acme", "POST /x", f"k-{number}", "hash", timedelta(seconds=5))
+    clock.move(86_400)
+    fresh = acme.service.idempotency.claim("acme", "POST /x", "k-0", "hash", timedelta(seconds=5))
+    assert (fresh.first, acme.service.idempotency.prune()) == (True, 6)
+    with pytest.raises(StillAnswering):
+        acme.service.idempotency.claim("acme", "POST /x", "k-0", "hash", timedelta(seconds=5))
+
+
+def test_a_store_that_went_away_may_have_done_it() -> None:
+    assert not refuses(CatalogueError("the connection was lost"))
+    assert not refuses(WarehouseError("the connection was lost"))
+    assert refuses(Conflict("it is there already"))
