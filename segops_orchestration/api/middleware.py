@@ -12,6 +12,7 @@ from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from segops_orchestration.api.metrics import Metrics
@@ -20,6 +21,8 @@ REQUEST_ID_HEADER = "X-Request-Id"
 _log = logging.getLogger("segops.api.requests")
 _unforeseen = logging.getLogger("segops.api")
 _CONVERTER = re.compile(r":\w+(?=\})")
+# What proxies write into their logs for it.
+_HUNG_UP = 499
 _GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 _SECURITY_HEADERS = {
@@ -65,6 +68,9 @@ class RequestMiddleware:
             if request.status:
                 raise
             await _refuse(send, 413, self._too_large)
+        except ClientDisconnect:
+            # It hung up while its body was read: there is nobody to answer, and nothing of ours went wrong.
+            request.status = request.status or _HUNG_UP
         except Exception as error:
             # Here and not further out, so that this answer has its id and its line in the log like any other.
             _unforeseen.error("unforeseen error", exc_info=error, extra={"fields": {"request_id": request.id}})

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import socket
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -187,3 +189,21 @@ def test_what_nobody_foresaw_is_answered_without_its_traceback_and_logged_with_i
     assert "a detail of the inside" in fault["traceback"]
     assert [line["status"] for line in lines if line["message"] == "request"] == [500]
     assert b'status="500"' in metrics.exposition()
+
+
+def test_a_sender_that_hangs_up_is_no_fault_of_ours(tenant: Tenant, caplog: pytest.LogCaptureFixture) -> None:
+    place = urlsplit(tenant.api.url)
+    labels = frozenset({"/api/ingestion/track/", "POST", "499"})
+    before = figures(tenant.api).get(("segops_api_requests_total", labels), 0)
+    head = (
+        f"POST /api/ingestion/track/ HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Length: 1000\r\n"
+        f"Authorization: {tenant.member_key.headers['Authorization']}\r\n\r\n{{"
+    )
+    with socket.create_connection((str(place.hostname), place.port or 0)) as sender:
+        sender.sendall(head.encode())
+        time.sleep(0.2)
+    deadline = time.monotonic() + 30
+    while figures(tenant.api).get(("segops_api_requests_total", labels), 0) == before:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert "unforeseen" not in caplog.text
