@@ -238,9 +238,11 @@ def test_a_flood_of_logins_is_refused_before_it_takes_all_threads(api: Api, monk
     with ExitStack() as busy:
         for _ in range(10):
             busy.enter_context(throttle.slot())
-        response = stranger(api).send("POST", "auth/token/", {"email": person.email, "password": PASSWORD})
+        for _ in range(11):
+            response = stranger(api).send("POST", "auth/token/", {"email": person.email, "password": PASSWORD})
+            assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
 
-    assert (response.status_code, response.headers["Retry-After"]) == (429, "1")
+    # What was refused is not counted as an attempt.
     person.log_in()
 
 

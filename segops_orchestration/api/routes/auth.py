@@ -88,8 +88,8 @@ def log_in(request: Request, body: Credentials) -> Tokens:
     """
     services = services_of(request)
     address = address_of(request)
-    services.logins.attempt(body.email, address)
     with services.logins.slot():
+        services.logins.attempt(body.email, address)
         entered = services.catalog.sessions.log_in(body.email, body.password)
     if entered is None:
         raise ApiError(401, "the email or the password is wrong")
@@ -125,8 +125,8 @@ def change_password(person: Somebody, request: Request, body: ChangedPassword) -
     """Change one's own password. All sessions end, this one too: go on with the tokens of the answer."""
     services = services_of(request)
     address = address_of(request)
-    services.logins.attempt(person.email, address)
     with services.logins.slot():
+        services.logins.attempt(person.email, address)
         entered = services.catalog.sessions.change_password(person.id, body.current_password, body.password)
     if entered is None:
         raise FieldErrors({"current_password": ["is wrong"]})

@@ -141,9 +141,9 @@ class Finding(BaseModel):
 
 
 class Verdict(BaseModel):
-    """What would become of an event with the payload."""
+    """What its schema makes of an event with the payload."""
 
-    valid: bool = Field(description="Whether it would be stored.")
+    valid: bool = Field(description="Whether its schema lets it be stored.")
     schema_id: int | None = Field(description="The schema of its type; null: there is none, and all is taken.")
     errors: list[Finding] = Field(description="Why it would not.")
     warnings: list[Finding] = Field(description="Values that are not what the schema says; stored as they are.")
