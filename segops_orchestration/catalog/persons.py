@@ -16,7 +16,7 @@ from segops_orchestration.catalog.connector_tables import ConnectorRow, HoldRow,
 from segops_orchestration.catalog.people_records import Actor
 from segops_orchestration.catalog.people_tables import AuditEntryRow
 from segops_orchestration.catalog.records import Lease
-from segops_orchestration.catalog.service_tables import IdempotencyKeyRow
+from segops_orchestration.catalog.service_tables import ComputeRequestRow, IdempotencyKeyRow, SegmentExportRow
 from segops_orchestration.catalog.tables import ComputationRow, SegmentComputationRow, SegmentRow, TenantRow
 from segops_orchestration.catalog.transactions import Transactions
 
@@ -94,6 +94,8 @@ def _texts(tenant_id: int) -> list[tuple[InstrumentedAttribute[Any], Any]]:
         (HoldRow.cause, HoldRow.connector_id.in_(connectors)),
         (ComputationRow.error, ComputationRow.tenant_id == tenant_id),
         (IdempotencyKeyRow.response, IdempotencyKeyRow.tenant_id == tenant_id),
+        (SegmentExportRow.error, SegmentExportRow.tenant_id == tenant_id),
+        (ComputeRequestRow.error, ComputeRequestRow.tenant_id == tenant_id),
     ]
 
 
@@ -113,6 +115,11 @@ def _words(user_ids: Sequence[str]) -> re.Pattern[str]:
     }
     longest_first = sorted(spelled, key=lambda form: (-len(form), form))
     return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)")
+
+
+def without_ids(text: str, user_ids: Sequence[str]) -> str:
+    """A text in which nobody finds these ids any more."""
+    return _words(user_ids).sub(ERASED, text)
 
 
 def _forget_samples(session: Session, tenant_id: int, user_ids: frozenset[str]) -> None:

@@ -29,6 +29,7 @@ from segops_orchestration.activation.work import Patience
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.catalog.holding import LEASE_SECONDS
 from segops_orchestration.catalog.people_records import Actor
+from segops_orchestration.catalog.persons import ERASED, without_ids
 from segops_orchestration.catalog.records import Lease
 from segops_orchestration.compute.identities import ids_of_person
 from segops_orchestration.compute.lease import HeldLease
@@ -57,10 +58,13 @@ _OTHER_COLUMNS = {"identities": ("user_id", "parent", "root"), "moved_events": (
 _GIVEN = "SELECT arrayJoin({ids:Array(String)}) AS user_id"
 
 # A dead letter says what was wrong with a field and quotes it: those that quote an id as a word of its own are deleted.
-_LETTER = """arrayExists(
-  one -> match(concat(' ', value, ' ', reason, ' '), concat('[^0-9A-Za-z_]', regexpQuoteMeta(one), '[^0-9A-Za-z_]')),
-  (SELECT groupArray(user_id) FROM ({users}))
+_QUOTES = """arrayExists(
+  one -> match(concat(' ', {text}, ' '), concat('[^0-9A-Za-z_]', regexpQuoteMeta(one), '[^0-9A-Za-z_]')),
+  (SELECT groupArray(user_id) FROM ({{users}}))
 )"""
+_LETTER = _QUOTES.format(text="concat(value, ' ', reason)")
+# What a platform said of a sync that failed may name a user; the sync itself is a figure that stays.
+_ERROR = _QUOTES.format(text="error")
 
 _SIMILAR = """SELECT DISTINCT user_id FROM users
 WHERE length(user_id) BETWEEN {length:UInt64} - 3 AND {length:UInt64} + 3
@@ -125,7 +129,7 @@ def finish(catalog: Catalog, warehouse: Warehouse, tenant: str, request: Request
         move_joined_events(catalog, database, held.lease)
         request, certificate = _empty_tables(catalog, database, held.lease, request, certificate)
     ids = requests.ids_of(database, request)
-    connectors = [
+    answers = [
         erase_at(
             catalog,
             warehouse,
@@ -137,6 +141,8 @@ def finish(catalog: Catalog, warehouse: Warehouse, tenant: str, request: Request
         )
         for one in catalog.connectors.every(tenant)
     ]
+    # A platform may name the user in what it says, and the certificate is kept.
+    connectors = [replace(one, why=without_ids(one.why, ids)) for one in answers]
     folders = [erase_files(catalog, database, folder, frozenset(ids)) for folder in around.exports]
     files = [file for found in folders for file in found]
     certificate = replace(
@@ -148,6 +154,7 @@ def finish(catalog: Catalog, warehouse: Warehouse, tenant: str, request: Request
     if certificate.waiting:
         return certificate
     forget_everywhere(database, request.users)
+    _forget_errors(database, request.users)
     rows = sum(certificate.rows.values())
     catalog.persons.forget(tenant, ids, request.id, Actor("operator", request.requested_by), rows)
     return requests.finish(database, certificate)
@@ -215,6 +222,13 @@ def _delete_identities(database: TenantWarehouse, users: str) -> None:
 def _delete_where(database: TenantWarehouse, table: str, where: str) -> None:
     if database.query(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1").result_rows:
         database.command(f"ALTER TABLE {table} DELETE WHERE {where}", None, {"mutations_sync": 1})
+
+
+def _forget_errors(database: TenantWarehouse, users: str) -> None:
+    where = _ERROR.format(users=users)
+    if database.query(f"SELECT 1 FROM activation_runs WHERE {where} LIMIT 1").result_rows:
+        sql = f"ALTER TABLE activation_runs UPDATE error = '{ERASED}' WHERE {where}"
+        database.command(sql, None, {"mutations_sync": 1})
 
 
 def _both(earlier: Sequence[ConnectorErasure], now: Sequence[ConnectorErasure]) -> list[ConnectorErasure]:

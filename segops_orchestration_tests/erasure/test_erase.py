@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from itertools import count
 from pathlib import Path
@@ -119,6 +120,23 @@ def test_who_does_not_want_to_wait_leaves_the_user_there(delivered: Shop, ann: s
     (left,) = [one for one in certificate.connectors if one.connector == delivered.slug]
     assert (left.answer, bool(left.why)) == ("left", True)
     assert tables_with(delivered.database, ann) == set()
+
+
+def test_what_a_platform_said_of_the_user_is_not_kept(delivered: Shop, ann: str, tmp_path: Path) -> None:
+    delivered.sandbox.misbehave("reject", users=[ann], reason=f"{ann} is blocked here")
+    certificate = erase(delivered, ann, tmp_path, leave_at=[delivered.slug])
+    (left,) = [one for one in certificate.connectors if one.connector == delivered.slug]
+    assert (left.answer, "is blocked here" in left.why) == ("left", True)
+    assert tables_with(delivered.database, ann) == set()
+
+
+def test_what_was_said_of_a_sync_that_failed_names_the_user_no_more(delivered: Shop, ann: str, tmp_path: Path) -> None:
+    row = {"connector_id": 7, "sync_id": next(_numbers), "status": "failed", "error": f"no such member: {ann}"}
+    delivered.database.insert_bytes("activation_runs", [json.dumps(row).encode()], "JSONEachRow", tuple(row))
+    erase(delivered, ann, tmp_path)
+    assert tables_with(delivered.database, ann) == set()
+    errors = delivered.rows(f"SELECT error FROM activation_runs WHERE connector_id = 7 AND sync_id = {row['sync_id']}")
+    assert errors == [("(erased)",)]
 
 
 def test_a_paused_connector_and_a_held_difference_do_not_keep_anybody(
