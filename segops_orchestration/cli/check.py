@@ -38,13 +38,15 @@ def command(ctx: click.Context, tenant: str, user: str, segment: str | None, as_
       segops check acme ada
     """
     from segops_orchestration.compute.check import check_segment, user_segments
+    from segops_orchestration.compute.identities import canonical_id
 
     try:
         with open_tenant(tenant, [segment] if segment is not None else []) as opened:
+            person = canonical_id(opened.database, user)
             if segment is None:
-                _print_all(user_segments(opened.catalog, opened.database, user), opened, as_json)
+                _print_all(user_segments(opened.catalog, opened.database, person), opened, as_json)
                 return
-            checked = check_segment(opened.catalog, opened.database, segment, user)
+            checked = check_segment(opened.catalog, opened.database, segment, person)
     except SegOpsError as error:
         fail(error, as_json=as_json)
         ctx.exit(FAILED)

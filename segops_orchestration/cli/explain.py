@@ -37,9 +37,11 @@ def command(tenant: str, segment: str, user: str, at: datetime | None, as_json: 
       segops explain acme vip ada --at 2026-01-31T10:00:00Z --json
     """
     with open_tenant(tenant, [segment]) as opened:
+        from segops_orchestration.compute.identities import canonical_id
         from segops_orchestration.explain.explain import explain
 
-        found = explain(opened.catalog, opened.warehouse, tenant, segment, user, at=at)
+        person = canonical_id(opened.database, user)
+        found = explain(opened.catalog, opened.warehouse, tenant, segment, person, at=at)
     if as_json:
         _print_document(found)
         return

@@ -29,6 +29,17 @@ def test_a_person_is_erased_under_every_id_and_a_certificate_printed(segops: Seg
     assert segops("erase", shop.slug, "--finish", "--json").json == []
 
 
+def test_a_joined_id_is_checked_and_explained_as_the_person(segops: Segops, shop: Shop) -> None:
+    shop.define("buyers", ORDERED)
+    shop.orders("ann")
+    shop.orders("anon")
+    segops("identity", "alias", shop.slug, "anon", "ann")
+    segops("compute", shop.slug)
+    assert segops("check", shop.slug, "anon", "buyers").exit_code == 0
+    assert segops("check", shop.slug, "anon", "--json").json["user_id"] == "ann"
+    assert segops("explain", shop.slug, "buyers", "anon", "--json").json["user_id"] == "ann"
+
+
 def test_without_confirmation_and_of_a_misspelt_user_nothing_is_erased(
     segops: Segops, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
