@@ -49,6 +49,6 @@ def command(host: str, port: int, log_level: str, trusted: str) -> None:
         server_header=False,
         forwarded_allow_ips=trusted,
         timeout_graceful_shutdown=30,
-        # Longer than proxies and clients keep an idle connection, so that none of them writes into one that just closed.
+        # Longer than proxies and clients keep an idle connection, so that none of them writes into a closed one.
         timeout_keep_alive=75,
     )
