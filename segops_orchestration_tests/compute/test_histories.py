@@ -1,7 +1,7 @@
 """Generated histories: after every computation, full or delta, the members are those that the oracle names.
 
 One world at a time, which hypothesis can shrink to the last detail; ``test_machine`` tries many more, several at a
-time. ``SEGOPS_HISTORIES`` sets how many a run tries (default 8 from a fixed seed and 8 fresh ones).
+time. ``SEGOPS_HISTORIES`` sets how many a run tries (default 5 from a fixed seed and 5 fresh ones).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from segops_orchestration_tests.compute.life import NewLife, lives
 from segops_orchestration_tests.compute.tenant import StoryTenant
 from segops_orchestration_tests.oracle.histories import Compute, Define, History, Ingest, histories, replay
 
-HISTORIES = int(os.environ.get("SEGOPS_HISTORIES", "8"))
+HISTORIES = int(os.environ.get("SEGOPS_HISTORIES", "5"))
 
 bounded = hypothesis_settings(
     max_examples=HISTORIES,

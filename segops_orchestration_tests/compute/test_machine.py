@@ -1,6 +1,6 @@
 """Whatever happens to a tenant, in whatever order: every computation leaves the members that the oracle names.
 
-``SEGOPS_HISTORIES`` sets about how many histories a run tries (default 32), half from a fixed seed and half fresh
+``SEGOPS_HISTORIES`` sets about how many histories a run tries (default 24), half from a fixed seed and half fresh
 ones; with ``--log-cli-level=INFO`` it says how many they were. A history is one world: some users, some segments about
 them, and what happens to both.
 """
@@ -23,7 +23,7 @@ from segops_orchestration.warehouse.client import Warehouse
 from segops_orchestration_tests.compute.life import NewLife, lives
 from segops_orchestration_tests.compute.machine import MEAN_WORLDS, TenantMachine
 
-HISTORIES = int(os.environ.get("SEGOPS_HISTORIES", "32"))
+HISTORIES = int(os.environ.get("SEGOPS_HISTORIES", "24"))
 
 log = logging.getLogger(__name__)
 
