@@ -156,13 +156,13 @@ def test_without_an_instant_a_clock_that_steps_back_leads_to_a_full_computation(
 
 
 def _clock_ahead(patch: pytest.MonkeyPatch, by: timedelta) -> None:
-    read = engine.read_watermark
+    look = engine._look
 
-    def ahead(warehouse: TenantWarehouse) -> Watermark:
-        watermark = read(warehouse)
-        return replace(watermark, at=watermark.at + by)
+    def ahead(warehouse: TenantWarehouse) -> tuple[Watermark, bool]:
+        watermark, has_identities = look(warehouse)
+        return replace(watermark, at=watermark.at + by), has_identities
 
-    patch.setattr(engine, "read_watermark", ahead)
+    patch.setattr(engine, "_look", ahead)
 
 
 @MODES
