@@ -87,12 +87,13 @@ def test_a_watermark_of_thirteen_days_is_good_enough(tenant: StoryTenant, monkey
 
 def _compute_later(tenant: StoryTenant, monkeypatch: pytest.MonkeyPatch, by: timedelta) -> ComputationResult:
     """Compute when the warehouse's clock has gone on."""
-    read = engine.read_watermark
+    look = engine._look
 
-    def later(warehouse: TenantWarehouse) -> Watermark:
-        return replace(read(warehouse), at=read(warehouse).at + by)
+    def later(warehouse: TenantWarehouse) -> tuple[Watermark, bool]:
+        watermark, has_identities = look(warehouse)
+        return replace(watermark, at=watermark.at + by), has_identities
 
-    monkeypatch.setattr(engine, "read_watermark", later)
+    monkeypatch.setattr(engine, "_look", later)
     return tenant.compute(at=T1)
 
 
