@@ -26,6 +26,7 @@ BUYERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 def test_the_api_dagster_and_the_catalogue_work_together_on_one_database(
     tmp_path: Path, postgres_database: str
