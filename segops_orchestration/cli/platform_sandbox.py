@@ -56,7 +56,9 @@ def command(type_: str, port: int, host: str, speed: float, latency_ms: tuple[fl
         server = SandboxServer(sandbox, host=host, port=port, latency=(latency_ms[0] / 1000, latency_ms[1] / 1000))
     except OSError as error:
         raise SegOpsError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
-    signal.signal(signal.SIGTERM, _interrupted)
+    # SIGINT too: a shell that starts a command in the background has it ignored from the beginning.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
     with server:
         try:
             _say(server.url, type_, sandbox.connector_config(server.url), dict(sandbox.secrets), as_json=as_json)

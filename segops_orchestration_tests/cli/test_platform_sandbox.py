@@ -30,7 +30,7 @@ def test_it_says_what_a_connector_needs_and_serves(sandbox: tuple[subprocess.Pop
     _, said = sandbox
     assert said["config"] == {"list_id": "SANDBX", "base_url": said["url"]}
     assert said["secrets"] == {"api_key": "pk_sandbox"}
-    assert requests.get(f"{said['url']}/_sandbox/state", timeout=60).json()["members"] == 0
+    assert requests.get(f"{said['url']}/_sandbox/state", timeout=5).json()["members"] == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
