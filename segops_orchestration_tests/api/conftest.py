@@ -6,7 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 
 import pytest
 import uvicorn
@@ -42,16 +42,20 @@ def api(settings: Settings, warehouse: object) -> Iterator[Api]:
 @pytest.fixture
 def tenant(api: Api) -> Iterator[Tenant]:
     """A new tenant with a key of each role; its database is dropped after the test."""
-    made = new_tenant(api, f"t_{secrets.token_hex(6)}")
-    yield made
-    with suppress(SegOpsError):
-        made.database.drop()
+    with _passing_tenant(api, "t") as made:
+        yield made
 
 
 @pytest.fixture
 def other_tenant(api: Api) -> Iterator[Tenant]:
     """Another one."""
-    made = new_tenant(api, f"o_{secrets.token_hex(6)}")
+    with _passing_tenant(api, "o") as made:
+        yield made
+
+
+@contextmanager
+def _passing_tenant(api: Api, letter: str) -> Iterator[Tenant]:
+    made = new_tenant(api, f"{letter}_{secrets.token_hex(6)}")
     yield made
     with suppress(SegOpsError):
         made.database.drop()

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import timedelta
 
 import pytest
 
 from segops_orchestration.catalog.records import Mode
-from segops_orchestration.compute import compute as engine
-from segops_orchestration.compute.plan import Watermark
-from segops_orchestration.warehouse.client import TenantWarehouse
+from segops_orchestration_tests.compute.clocks import clock_ahead
 from segops_orchestration_tests.compute.computing import at_step
 from segops_orchestration_tests.compute.story import T0, T1, days, happened, ordered
 from segops_orchestration_tests.compute.tenant import StoryTenant
@@ -130,7 +127,7 @@ def test_late_arrivals_are_found_after_the_merges_of_their_table(tenant: StoryTe
 def test_a_clock_that_steps_back_loses_no_arrival(tenant: StoryTenant, monkeypatch: pytest.MonkeyPatch) -> None:
     tenant.define({"buyers": BUYERS})
     with monkeypatch.context() as patch:
-        _clock_ahead(patch, HOUR)
+        clock_ahead(patch, HOUR)
         tenant.compute(at=T0)
     tenant.ingest(ordered("ann"))
 
@@ -145,7 +142,7 @@ def test_without_an_instant_a_clock_that_steps_back_leads_to_a_full_computation(
 ) -> None:
     tenant.define({"buyers": BUYERS})
     with monkeypatch.context() as patch:
-        _clock_ahead(patch, HOUR)
+        clock_ahead(patch, HOUR)
         tenant.compute()
     tenant.ingest(ordered("ann"))
 
@@ -153,16 +150,6 @@ def test_without_an_instant_a_clock_that_steps_back_leads_to_a_full_computation(
 
     assert result.segments[0].reason == "the instant lies before that of the last computation"
     assert tenant.members("buyers") == {"ann"}
-
-
-def _clock_ahead(patch: pytest.MonkeyPatch, by: timedelta) -> None:
-    look = engine._look
-
-    def ahead(warehouse: TenantWarehouse) -> tuple[Watermark, bool]:
-        watermark, has_identities = look(warehouse)
-        return replace(watermark, at=watermark.at + by), has_identities
-
-    patch.setattr(engine, "_look", ahead)
 
 
 @MODES

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from segops_orchestration.compute import compute as engine
-from segops_orchestration.compute.plan import Watermark
 from segops_orchestration.compute.result import ComputationResult
 from segops_orchestration.errors import NotFound
-from segops_orchestration.warehouse.client import TenantWarehouse
+from segops_orchestration_tests.compute.clocks import clock_ahead
 from segops_orchestration_tests.compute.story import T0, T1, days, ordered
 from segops_orchestration_tests.compute.tenant import StoryTenant
 from segops_orchestration_tests.oracle.case import MS, all_of, event_count, membership
@@ -87,13 +84,7 @@ def test_a_watermark_of_thirteen_days_is_good_enough(tenant: StoryTenant, monkey
 
 def _compute_later(tenant: StoryTenant, monkeypatch: pytest.MonkeyPatch, by: timedelta) -> ComputationResult:
     """Compute when the warehouse's clock has gone on."""
-    look = engine._look
-
-    def later(warehouse: TenantWarehouse) -> tuple[Watermark, bool]:
-        watermark, has_identities = look(warehouse)
-        return replace(watermark, at=watermark.at + by), has_identities
-
-    monkeypatch.setattr(engine, "_look", later)
+    clock_ahead(monkeypatch, by)
     return tenant.compute(at=T1)
 
 

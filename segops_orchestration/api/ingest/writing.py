@@ -17,23 +17,11 @@ from segops_orchestration.warehouse.client import TenantWarehouse
 from segops_orchestration.warehouse.ingest import times
 from segops_orchestration.warehouse.ingest.arrays import texts
 from segops_orchestration.warehouse.ingest.block import Block, to_events
-from segops_orchestration.warehouse.ingest.identity import RowIds, given_ids
+from segops_orchestration.warehouse.ingest.identity import NO_ROW_IDS, RowIds, given_ids
 from segops_orchestration.warehouse.ingest.limits import KEPT_CHARACTERS
-from segops_orchestration.warehouse.ingest.mapping import Roles
+from segops_orchestration.warehouse.ingest.mapping import EVENT_ROLES
 from segops_orchestration.warehouse.ingest.write import LETTER_COLUMNS, insert_batches, insert_letters, stored_among
 
-_ROLES = Roles(
-    user_id="user_id",
-    occurred_at="occurred_at",
-    event_type_column="event_type",
-    event_type_constant=None,
-    event_id="event_id",
-    payload="payload",
-    properties=(),
-    drop=(),
-    occurred_at_format=None,
-)
-_NO_IDS = RowIds.of(b"", b"")
 # The loader's own words speak of its options.
 _REASONS = {times.REASONS[times.NUMBER]: "a number, not a date: write it like 2026-01-31T10:00:00Z"}
 
@@ -98,7 +86,7 @@ def _checked(
         payload=texts([event.payload for event in events]),
         payload_checked=True,
     )
-    checked = to_events(block, _ROLES, _NO_IDS)
+    checked = to_events(block, EVENT_ROLES, NO_ROW_IDS)
     for fault in checked.faults:
         reason = _REASONS.get(fault.reason, fault.reason)
         for place, value in zip(fault.rows.tolist(), fault.values.to_pylist(), strict=True):

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from segops_orchestration.api.documented import errors
 from segops_orchestration.api.errors import FieldErrors
-from segops_orchestration.api.gate import Reader, Writer
+from segops_orchestration.api.gate import Reader, Scope, Writer
 from segops_orchestration.api.idempotent import Once
 from segops_orchestration.api.ids import Id
 from segops_orchestration.api.ingest.body import BATCH_EVENTS
@@ -211,25 +211,22 @@ def one(scope: Reader, schema_id: Id) -> Schema:
 @router.patch("/{schema_id}/", responses=errors(409))
 def change(scope: Writer, schema_id: Id, body: SchemaChanges) -> Schema:
     """Change what is sent. `properties` are replaced as a whole. Events that are stored stay as they are."""
+    return _changed(scope, schema_id, body)
+
+
+@router.put("/{schema_id}/", responses=errors(409))
+def replace(scope: Writer, schema_id: Id, body: NewSchema) -> Schema:
+    """Change all of it."""
+    return _changed(scope, schema_id, body)
+
+
+def _changed(scope: Scope, schema_id: int, body: SchemaChanges | NewSchema) -> Schema:
     changed = scope.catalog.change_event_schema(
         schema_id,
         scope.caller.actor,
         event_type=body.event_type,
         description=body.description,
         properties=None if body.properties is None else _kept(body.properties),
-    )
-    return _shown(changed)
-
-
-@router.put("/{schema_id}/", responses=errors(409))
-def replace(scope: Writer, schema_id: Id, body: NewSchema) -> Schema:
-    """Change all of it."""
-    changed = scope.catalog.change_event_schema(
-        schema_id,
-        scope.caller.actor,
-        event_type=body.event_type,
-        description=body.description,
-        properties=_kept(body.properties),
     )
     return _shown(changed)
 

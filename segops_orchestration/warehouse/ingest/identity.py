@@ -60,6 +60,10 @@ _HYPHENS = (8, 13, 18, 23)
 _DIGITS_36 = np.array([place for place in range(36) if place not in _HYPHENS])
 
 
+# Of rows that all have an id already.
+NO_ROW_IDS = RowIds.of(b"", b"")
+
+
 def given_ids(texts: Any, into: Bytes2D, wanted: Bools) -> None:
     """Write the ids of the wanted texts into an (n, 16) array: a UUID as it is, any other text as version 5."""
     left = wanted.copy()

@@ -77,6 +77,20 @@ class Roles:
         return tuple(dict.fromkeys([each for each in named if each is not None] + list(self.properties)))
 
 
+# Of events whose fields have the names that we give them.
+EVENT_ROLES = Roles(
+    user_id="user_id",
+    occurred_at="occurred_at",
+    event_type_column="event_type",
+    event_type_constant=None,
+    event_id="event_id",
+    payload="payload",
+    properties=(),
+    drop=(),
+    occurred_at_format=None,
+)
+
+
 def resolve(mapping: ColumnMapping, columns: Sequence[str], *, open_ended: bool = False) -> tuple[Roles, list[str]]:
     """Apply a mapping to the columns of a file.
 

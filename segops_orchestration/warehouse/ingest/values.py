@@ -14,23 +14,10 @@ from segops_orchestration.warehouse.ingest.arrays import texts
 from segops_orchestration.warehouse.ingest.block import Block, to_events
 from segops_orchestration.warehouse.ingest.event import Event
 from segops_orchestration.warehouse.ingest.faults import shown
-from segops_orchestration.warehouse.ingest.identity import RowIds
+from segops_orchestration.warehouse.ingest.identity import NO_ROW_IDS
 from segops_orchestration.warehouse.ingest.json_text import json_text
-from segops_orchestration.warehouse.ingest.mapping import Roles
+from segops_orchestration.warehouse.ingest.mapping import EVENT_ROLES
 from segops_orchestration.warehouse.ingest.write import insert_batches
-
-_ROLES = Roles(
-    user_id="user_id",
-    occurred_at="occurred_at",
-    event_type_column="event_type",
-    event_type_constant=None,
-    event_id="event_id",
-    payload="payload",
-    properties=(),
-    drop=(),
-    occurred_at_format=None,
-)
-_NO_IDS = RowIds.of(b"", b"")
 
 
 def insert_events(tenant: TenantWarehouse, events: Iterable[Event]) -> int:
@@ -48,7 +35,7 @@ def insert_events(tenant: TenantWarehouse, events: Iterable[Event]) -> int:
         payload=texts([_payload(event, place, problems) for place, event in enumerate(given)]),
         payload_checked=True,
     )
-    checked = to_events(block, _ROLES, _NO_IDS)
+    checked = to_events(block, EVENT_ROLES, NO_ROW_IDS)
     for fault in checked.faults:
         for row, value in zip(fault.rows.tolist(), fault.values.to_pylist(), strict=True):
             problems.append(Problem(f"events[{row}].{fault.field}", f"{fault.reason}: {shown(value)!r}"))
