@@ -356,12 +356,12 @@ class ConnectorCatalog:
         The others follow at an even pace. What nobody takes is lost: there is no burst.
         """
         with self._transactions.write() as (session, _):
-            return rates.reserve(session, key, per_second, permits, lambda: self._transactions.now(session))
+            return rates.reserve(session, key, per_second, permits, lambda: self._transactions.exact_now(session))
 
     def hold_permits(self, key: str, seconds: float) -> None:
         """Let nobody take a permit of such a rate that is free earlier than so long from now; a longer hold stays."""
         with self._transactions.write() as (session, _):
-            rates.hold(session, key, seconds, lambda: self._transactions.now(session))
+            rates.hold(session, key, seconds, lambda: self._transactions.exact_now(session))
 
     @contextmanager
     def _write(self, lease: ConnectorLease | None) -> Iterator[tuple[Session, datetime]]:

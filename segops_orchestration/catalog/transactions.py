@@ -40,8 +40,13 @@ class Transactions:
 
     def now(self, session: Session) -> datetime:
         """The time of day, cut to whole milliseconds."""
+        return to_milliseconds(self.exact_now(session))
+
+    def exact_now(self, session: Session) -> datetime:
+        """The time of day in UTC, for what is counted in parts of a millisecond."""
         if self._clock is not None:
-            return to_milliseconds(self._clock())
+            return self._clock()
         if self.readers.dialect.name == "postgresql":
-            return to_milliseconds(session.execute(select(func.clock_timestamp())).scalar_one())
-        return to_milliseconds(datetime.now(UTC))
+            told: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+            return told
+        return datetime.now(UTC)

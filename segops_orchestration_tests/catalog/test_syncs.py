@@ -299,6 +299,13 @@ def test_a_wait_that_a_platform_asks_for_holds_for_everybody_and_does_not_add_up
     assert catalog.connectors.reserve_permits("klaviyo", 4, 1) == 0
 
 
+def test_a_wait_is_not_a_part_of_a_millisecond_too_short(catalog: Catalog, clock: Clock) -> None:
+    clock.move(0.000_9)
+    catalog.connectors.hold_permits("klaviyo", 1)
+    clock.move(0.000_2)
+    assert catalog.connectors.reserve_permits("klaviyo", 4, 1) == 0.999_8
+
+
 def test_no_figure_keeps_a_rate_shut_for_ever(catalog: Catalog, clock: Clock) -> None:
     catalog.connectors.hold_permits("klaviyo", 1e14)
     assert catalog.connectors.reserve_permits("klaviyo", 4, 1) == 7_200
