@@ -97,7 +97,6 @@ class Tenant:
 
 
 def new_tenant(api: Api, slug: str) -> Tenant:
-    """A tenant that exists in both stores."""
+    """A tenant in the catalogue. Whoever touches its database first makes it, as in production."""
     api.catalog.create_tenant(slug)
-    api.services.database(slug)
     return Tenant(api, slug)

@@ -58,4 +58,4 @@ def _passing_tenant(api: Api, letter: str) -> Iterator[Tenant]:
     made = new_tenant(api, f"{letter}_{secrets.token_hex(6)}")
     yield made
     with suppress(SegOpsError):
-        made.database.drop()
+        api.services.warehouse.tenant(made.slug).drop()

@@ -19,6 +19,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 def story(tenant: Tenant) -> StoryTenant:
     """The same tenant, for telling stories without the API."""
+    tenant.database.migrate()
     return StoryTenant(tenant.api.catalog, tenant.api.services.warehouse, tenant.slug)
 
 
