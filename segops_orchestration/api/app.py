@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from segops_orchestration.api.documented import document
 from segops_orchestration.api.errors import handle_errors
+from segops_orchestration.api.known_keys import KnownKeys
 from segops_orchestration.api.metrics import Metrics
 from segops_orchestration.api.middleware import RequestMiddleware
 from segops_orchestration.api.origins import OriginMiddleware
@@ -63,6 +64,7 @@ def make_app(settings: Settings) -> FastAPI:
         openapi_url="/api/openapi.json",
     )
     app.state.metrics = metrics
+    app.state.known_keys = KnownKeys()
     handle_errors(app)
     app.add_middleware(UserPathMiddleware)
     app.add_middleware(OriginMiddleware)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from segops_orchestration.api.gate import TENANT_HEADER, resolve, resolve_sender
 from segops_orchestration.api.ingest.senders import known_sender
+from segops_orchestration.api.known_keys import known_scope
 
 
 class Problem(BaseModel):
@@ -62,7 +63,7 @@ _MEANINGS = {
 _ANY = (413, 500, 503)
 _GATE = (400, 401, 403, 404, 429)
 _READING = (400,)
-_GATES = (resolve, resolve_sender, known_sender)
+_GATES = (resolve, resolve_sender, known_sender, known_scope)
 
 Responses = dict[int | str, dict[str, Any]]
 

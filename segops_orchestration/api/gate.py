@@ -65,6 +65,11 @@ def unauthorized(detail: str) -> ApiError:
     return ApiError(401, detail, headers=_CHALLENGE)
 
 
+def key_refused() -> ApiError:
+    """401 for a key that does not work."""
+    return unauthorized("the API key is not valid: mistyped, or revoked")
+
+
 def credentials(request: Request) -> tuple[str, str]:
     """The scheme (lower case) and the token of the request's Authorization."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -100,7 +105,7 @@ def key_of(services: Services, text: str) -> ApiKey:
     """The record of an API key that works."""
     key = services.catalog.people.key(text)
     if key is None:
-        raise unauthorized("the API key is not valid: mistyped, or revoked")
+        raise key_refused()
     services.limits.spend(f"key {key.id}")
     services.key_use.note(key.id)
     return key
@@ -139,7 +144,7 @@ def resolve_sender(request: Request) -> Sender:
     session = _session(services, request, token) if scheme == "bearer" else None
     if session is not None:
         return session
-    return Sender(_require(resolve(request), "member"), None)
+    return Sender(at_least(resolve(request), "member"), None)
 
 
 def _session(services: Services, request: Request, token: str) -> Sender | None:
@@ -183,33 +188,34 @@ def _scope(services: Services, tenant: str, caller: Caller) -> Scope:
     return Scope(tenant, caller, TenantCatalog(services.catalog, tenant), services)
 
 
-def _at_least(role: Role) -> Callable[[Scope], Scope]:
+def _role(role: Role) -> Callable[[Scope], Scope]:
     def check(scope: Annotated[Scope, Depends(resolve)]) -> Scope:
-        return _require(scope, role)
+        return at_least(scope, role)
 
     return check
 
 
-def _require(scope: Scope, role: Role) -> Scope:
+def at_least(scope: Scope, role: Role) -> Scope:
+    """The scope, if its caller has the role or a higher one; ApiError 403 if not."""
     if not role_at_least(scope.caller.role, role):
         raise ApiError(403, f"this needs the role {role}; you are {scope.caller.role}")
     return scope
 
 
-def _a_person(scope: Annotated[Scope, Depends(_at_least("viewer"))]) -> Scope:
+def _a_person(scope: Annotated[Scope, Depends(_role("viewer"))]) -> Scope:
     if scope.caller.person is None:
         raise ApiError(403, "only people may do this, not API keys")
     return scope
 
 
-def _administrator(scope: Annotated[Scope, Depends(_at_least("admin"))]) -> Scope:
+def _administrator(scope: Annotated[Scope, Depends(_role("admin"))]) -> Scope:
     return _a_person(scope)
 
 
-Reader = Annotated[Scope, Depends(_at_least("viewer"))]
-Writer = Annotated[Scope, Depends(_at_least("member"))]
-Admin = Annotated[Scope, Depends(_at_least("admin"))]
-Owner = Annotated[Scope, Depends(_at_least("owner"))]
+Reader = Annotated[Scope, Depends(_role("viewer"))]
+Writer = Annotated[Scope, Depends(_role("member"))]
+Admin = Annotated[Scope, Depends(_role("admin"))]
+Owner = Annotated[Scope, Depends(_role("owner"))]
 PersonOnly = Annotated[Scope, Depends(_a_person)]
 Administrator = Annotated[Scope, Depends(_administrator)]
 Events = Annotated[Sender, Depends(resolve_sender)]

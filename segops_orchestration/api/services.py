@@ -73,10 +73,14 @@ class Services:
 
     def canonical_id(self, tenant: str, user_id: str) -> str:
         """The id that stands for the person who has this one."""
+        return self.canonical_ids(tenant).of(user_id)
+
+    def canonical_ids(self, tenant: str) -> CanonicalIds:
+        """Which ids stand for persons of the tenant."""
         found = self._canonical.get(tenant)
         if found is None:
             found = self._canonical.setdefault(tenant, CanonicalIds(self.database(tenant)))
-        return found.of(user_id)
+        return found
 
     def database(self, tenant: str) -> TenantWarehouse:
         """The tenant's database, at the newest schema."""

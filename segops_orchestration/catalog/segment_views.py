@@ -41,16 +41,6 @@ class SegmentView:
     computed_at: datetime | None
 
 
-@dataclass(frozen=True)
-class NamedSegment:
-    """What a membership check tells of a segment."""
-
-    id: int
-    name: str
-    slug: str
-    computed: bool
-
-
 class SegmentViews:
     """``Catalog.service.segment_views``. Any method raises ``NotFound`` for an unknown tenant or segment."""
 
@@ -84,17 +74,6 @@ class SegmentViews:
                 .limit(limit)
             )
             return self._views(session, row, [(one, text) for one, text in found]), count
-
-    def named(self, tenant: str, segment_ids: Sequence[int]) -> list[NamedSegment]:
-        """Those of the ids that are active segments of the tenant, by slug. One small query."""
-        with self._transactions.read() as session:
-            rows = session.execute(
-                select(SegmentRow.id, SegmentRow.name, SegmentRow.slug, SegmentRow.committed_id)
-                .join(TenantRow, TenantRow.id == SegmentRow.tenant_id)
-                .where(TenantRow.slug == tenant, SegmentRow.status == "active", SegmentRow.id.in_(segment_ids))
-                .order_by(SegmentRow.slug)
-            )
-            return [NamedSegment(one, name, slug, committed is not None) for one, name, slug, committed in rows]
 
     def changes(
         self, tenant: str, segment_id: int, *, since: datetime | None, offset: int, limit: int

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from segops_orchestration.catalog.checks import Checks
 from segops_orchestration.catalog.compute_requests import ComputeRequests
 from segops_orchestration.catalog.event_schemas import EventSchemas
 from segops_orchestration.catalog.export_requests import ExportRequests
@@ -18,6 +19,7 @@ class ServiceCatalog:
     Attributes:
         event_schemas: what events of a type look like.
         ingestion: what is asked before events are written.
+        checks: what is asked before membership checks are answered.
         idempotency: requests that were answered, by their keys.
         exports: files of members that somebody asked for.
         computations: computations that somebody asked for.
@@ -28,6 +30,7 @@ class ServiceCatalog:
     def __init__(self, transactions: Transactions) -> None:
         self.event_schemas = EventSchemas(transactions)
         self.ingestion = Ingestion(transactions)
+        self.checks = Checks(transactions)
         self.idempotency = IdempotencyKeys(transactions)
         self.exports = ExportRequests(transactions)
         self.computations = ComputeRequests(transactions)

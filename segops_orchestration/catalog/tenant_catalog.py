@@ -21,7 +21,7 @@ from segops_orchestration.catalog.records import (
     Tenant,
 )
 from segops_orchestration.catalog.segment_edits import SegmentEdit
-from segops_orchestration.catalog.segment_views import NamedSegment, SegmentView
+from segops_orchestration.catalog.segment_views import SegmentView
 from segops_orchestration.catalog.sync_summary import SyncSummary
 from segops_orchestration.catalog.trends import Trend
 from segops_orchestration.catalog.webhook_records import Endpoint, EndpointStatus
@@ -112,10 +112,6 @@ class TenantCatalog:
         """``ComputeRequests.runs``."""
         requests = self.whole.service.computations
         return requests.runs(self.tenant, segment_id, run_id=run_id, offset=offset, limit=limit)
-
-    def named_segments(self, segment_ids: Sequence[int]) -> list[NamedSegment]:
-        """``SegmentViews.named``."""
-        return self.whole.service.segment_views.named(self.tenant, segment_ids)
 
     # API keys
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal
@@ -26,6 +26,7 @@ Outcome = Literal["joined", "already joined", "kept", "moved"]
 
 _COLUMNS = ("user_id", "parent", "root", "changed", "kind", "at", "version")
 _ROOT = "SELECT root FROM identities FINAL WHERE user_id = {user_id:String}"
+_ROOTS = "SELECT user_id, root FROM identities FINAL WHERE user_id IN {user_ids:Array(String)}"
 _ANYBODY = "SELECT 1 FROM identities LIMIT 1"
 _REMEMBERED_SECONDS = 2.0
 _IDS = "SELECT user_id FROM identities FINAL WHERE root = {root:String} ORDER BY user_id"
@@ -91,14 +92,26 @@ class CanonicalIds:
         Raises:
             WarehouseError: ClickHouse refused or could not be reached.
         """
+        return canonical_id(self._database, user_id) if self._anybody() else user_id
+
+    def of_joined(self, user_ids: Collection[str]) -> dict[str, str]:
+        """The id that stands for the person, for those of the ids that were said to be another's.
+
+        Raises:
+            WarehouseError: ClickHouse refused or could not be reached.
+        """
+        if not self._anybody():
+            return {}
+        return dict(self._database.query(_ROOTS, {"user_ids": list(user_ids)}).result_rows)
+
+    def _anybody(self) -> bool:
         now = time.monotonic()
         if now < self._nobody_until:
-            return user_id
-        rows = self._database.query(_ANYBODY).result_rows
-        if not rows:
-            self._nobody_until = now + _REMEMBERED_SECONDS
-            return user_id
-        return canonical_id(self._database, user_id)
+            return False
+        if self._database.query(_ANYBODY).result_rows:
+            return True
+        self._nobody_until = now + _REMEMBERED_SECONDS
+        return False
 
 
 def ids_of_person(database: TenantWarehouse, user_id: str) -> list[str]:

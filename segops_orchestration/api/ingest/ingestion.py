@@ -9,13 +9,12 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request
 
-from segops_orchestration.api.errors import ApiError
-from segops_orchestration.api.gate import unauthorized
+from segops_orchestration.api.gate import key_refused
 from segops_orchestration.api.ingest.group_writer import Bounds, GroupWriter
-from segops_orchestration.api.ingest.known_keys import KnownKeys
 from segops_orchestration.api.ingest.schema_rules import SchemaRules
 from segops_orchestration.api.ingest.submission import Submission, Written
 from segops_orchestration.api.ingest.writing import write_calls
+from segops_orchestration.api.known_keys import KnownKeys
 from segops_orchestration.api.services import Services
 from segops_orchestration.catalog.ingestion import SchemaStamp
 
@@ -25,10 +24,10 @@ _TENANTS_KEPT = 1000
 class Ingestion:
     """Of one serving process. Made in its event loop."""
 
-    def __init__(self, services: Services, bounds: Bounds | None = None) -> None:
-        self.keys = KnownKeys()
+    def __init__(self, services: Services, keys: KnownKeys, bounds: Bounds | None = None) -> None:
         self.writer: GroupWriter[Submission, Written] = GroupWriter(self._write, bounds or Bounds())
         self._services = services
+        self._keys = keys
         services.metrics.watch_queue(self.writer.waiting_events, self.writer.waiting_bytes)
         self._schemas: OrderedDict[str, tuple[SchemaStamp, SchemaRules]] = OrderedDict()
         self._schemas_lock = threading.Lock()
@@ -38,15 +37,14 @@ class Ingestion:
         asked = {call.key_id for call in calls if call.key_id is not None}
         state = self._services.catalog.service.ingestion.state(tenant, asked)
         working = state.working_keys if state.active else frozenset()
-        for key_id in asked - working:
-            self.keys.forget(key_id)
+        self._keys.forget(asked - working)
         welcome = [call for call in calls if state.active and (call.key_id is None or call.key_id in working)]
         schemas = self._schemas_of(tenant, state.schemas)
         outcomes = write_calls(self._services.database(tenant), welcome, schemas) if welcome else []
         self._count(outcomes)
         written = iter(outcomes)
         kept = set(map(id, welcome))
-        return [next(written) if id(call) in kept else _revoked() for call in calls]
+        return [next(written) if id(call) in kept else key_refused() for call in calls]
 
     def _count(self, outcomes: Sequence[Written | Exception]) -> None:
         done = [outcome for outcome in outcomes if isinstance(outcome, Written)]
@@ -67,14 +65,10 @@ class Ingestion:
         return rules
 
 
-def _revoked() -> ApiError:
-    return unauthorized("the API key is not valid: mistyped, or revoked")
-
-
 @asynccontextmanager
 async def ingestion_lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Ingestion while the application runs; in the end, what waits is written."""
-    ingestion = app.state.ingestion = Ingestion(app.state.services)
+    ingestion = app.state.ingestion = Ingestion(app.state.services, app.state.known_keys)
     try:
         yield
     finally:

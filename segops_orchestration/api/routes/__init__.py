@@ -17,6 +17,7 @@ from segops_orchestration.api.routes import (
     identity,
     ingestion,
     members,
+    membership,
     metrics,
     preview,
     sandbox,
@@ -31,6 +32,7 @@ from segops_orchestration.api.routes import (
 ROUTERS: tuple[APIRouter, ...] = (
     # Looked through from the first on: what is asked most comes first.
     ingestion.router,
+    membership.router,
     health.router,
     metrics.router,
     auth.router,

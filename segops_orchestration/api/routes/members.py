@@ -1,4 +1,4 @@
-"""Who is in a segment, who came and went, and which segments a user is in."""
+"""Who is in a segment, and who came and went."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from pydantic import BaseModel, Field
 
 from segops_orchestration.api.cursors import cursor_after, read_cursor
 from segops_orchestration.api.gate import Reader
-from segops_orchestration.api.ids import LARGEST_ID, Id
+from segops_orchestration.api.ids import Id
 from segops_orchestration.api.instants import Moment
 from segops_orchestration.api.paging import Page, Paging
+from segops_orchestration.api.routes.membership import LONGEST_USER_ID
 from segops_orchestration.compute.members import iter_members
-from segops_orchestration.errors import NotFound
 
 router = APIRouter(prefix="/segments", tags=["members"])
 
 _MOST = 1_000
-_LONGEST_USER_ID = 512
-_LONGEST_CURSOR = 8 * _LONGEST_USER_ID
+_LONGEST_CURSOR = 8 * LONGEST_USER_ID
 
 
 class Member(BaseModel):
@@ -50,54 +49,6 @@ class Change(BaseModel):
     entered: int
     exited: int
     members: int
-
-
-class MemberSegment(BaseModel):
-    """A segment that the user is in, since the computation of this instant."""
-
-    id: int
-    name: str
-    slug: str
-    computed_at: datetime
-
-
-class Membership(BaseModel):
-    """The active segments that a user is in, by slug. Asked about one of them, also whether the user is in that."""
-
-    user_id: str
-    segments: list[MemberSegment]
-    is_member: bool | None = Field(default=None, description="Null unless `segment_id` was asked about.")
-    is_computed: bool | None = Field(
-        default=None, description="Whether that segment was computed at all; if not, nobody is known to be in it."
-    )
-
-
-@router.get("/membership/")
-def membership(
-    scope: Reader,
-    user_id: Annotated[str, Query(min_length=1, max_length=_LONGEST_USER_ID, description="Whose segments.")],
-    segment_id: Annotated[int | None, Query(ge=1, le=LARGEST_ID, description="A segment to ask about.")] = None,
-) -> Membership:
-    """The segments that a user is in, by the last computation of each. A user never heard of is in none."""
-    lookup = scope.services.lookup(scope.tenant)
-    entered = lookup.segments_of(user_id)
-    if not entered:
-        # Only an id that is in no segment may have been joined to another one.
-        entered = lookup.segments_of(scope.services.canonical_id(scope.tenant, user_id))
-    wanted = {*entered, segment_id} if segment_id is not None else set(entered)
-    known = scope.catalog.named_segments(sorted(wanted)) if wanted else []
-    listed = [
-        MemberSegment(id=one.id, name=one.name, slug=one.slug, computed_at=entered[one.id])
-        for one in known
-        if one.computed and one.id in entered
-    ]
-    if segment_id is None:
-        return Membership(user_id=user_id, segments=listed)
-    asked = next((one for one in known if one.id == segment_id), None)
-    if asked is None:
-        raise NotFound(f"no active segment {segment_id} in tenant {scope.tenant!r}")
-    is_member = asked.computed and segment_id in entered
-    return Membership(user_id=user_id, segments=listed, is_member=is_member, is_computed=asked.computed)
 
 
 @router.get("/{segment_id}/members/")
