@@ -1,7 +1,8 @@
-"""chdb connections: a fresh one for each request, a pinned one for each session.
+"""chdb connections: one for each request, a pinned one for each session.
 
-Opening a connection inside the process costs 0.2 ms (chdb 4.4), and a fresh one cannot carry settings, temporary
-tables or a current database over from somebody else's query. So there is no pool to keep clean.
+A request must not find settings, temporary tables or a current database of somebody else's query. So a connection is
+used again only after a read, which leaves nothing behind, and only for requests with the same database and settings:
+opening one and setting it up takes 0.5 ms (chdb 4.4), a third of what a small read takes in all.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +21,8 @@ from segops_orchestration.warehouse.embedded.errors import EngineError, SessionL
 from segops_orchestration.warehouse.embedded.request import ExternalTable, Request
 
 log = logging.getLogger(__name__)
+
+_KEPT_IDLE = 16
 
 
 def quote(text: str) -> str:
@@ -46,6 +50,48 @@ class _Session:
     expires: float = field(default=0.0)
 
 
+@dataclass(frozen=True)
+class _Setup:
+    """How a connection is set up before its statement."""
+
+    database: str
+    settings: tuple[tuple[str, str], ...]
+
+
+class _Idle:
+    """Connections that nobody uses, with how they are set up; those used longest ago are closed."""
+
+    def __init__(self) -> None:
+        self._connections: OrderedDict[int, tuple[_Setup, Any]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def take(self, setup: _Setup) -> Any | None:
+        """One that is set up so, the one used last; None if there is none."""
+        with self._lock:
+            for key, (found, connection) in reversed(self._connections.items()):
+                if found == setup:
+                    del self._connections[key]
+                    return connection
+        return None
+
+    def keep(self, setup: _Setup, connection: Any) -> None:
+        """Put one by."""
+        with self._lock:
+            self._connections[id(connection)] = (setup, connection)
+            surplus = None
+            if len(self._connections) > _KEPT_IDLE:
+                _, (_, surplus) = self._connections.popitem(last=False)
+        if surplus is not None:
+            surplus.close()
+
+    def close(self) -> None:
+        """Close all."""
+        with self._lock:
+            for _, connection in self._connections.values():
+                connection.close()
+            self._connections.clear()
+
+
 class Sessions:
     """Hands out connections to one data directory.
 
@@ -63,6 +109,7 @@ class Sessions:
         self._bulk = dict(bulk)
         # The engine lives as long as one connection is open.
         self._anchor = self._connect()
+        self._idle = _Idle()
         self._sessions: dict[str, _Session] = {}
         self._lock = threading.Lock()
 
@@ -77,12 +124,32 @@ class Sessions:
             with self._pinned(request) as connection:
                 yield connection
             return
+        setup = self._setup(request)
+        if request.is_read and not request.external:
+            with self._reusable(setup) as connection:
+                yield connection
+            return
         connection = self._connect()
         try:
-            self._prepare(connection, request)
+            self._prepare(connection, setup, request.external)
             yield connection
         finally:
             connection.close()
+
+    @contextmanager
+    def _reusable(self, setup: _Setup) -> Iterator[Any]:
+        """A connection for a read, kept for another one when the read ends well."""
+        connection = self._idle.take(setup)
+        try:
+            if connection is None:
+                connection = self._connect()
+                self._prepare(connection, setup)
+            yield connection
+        except BaseException:
+            if connection is not None:
+                connection.close()
+            raise
+        self._idle.keep(setup, connection)
 
     @contextmanager
     def _pinned(self, request: Request) -> Iterator[Any]:
@@ -90,7 +157,7 @@ class Sessions:
         reset = ", ".join(f"{name} = DEFAULT" for name in request.settings)
         usable = True
         try:
-            self._prepare(session.connection, request)
+            self._prepare(session.connection, self._setup(request), request.external)
             yield session.connection
         finally:
             if reset:
@@ -103,13 +170,16 @@ class Sessions:
                     run(session.connection, f"DROP TEMPORARY TABLE IF EXISTS {quote_name(table.name)}")
             self._give_back(request, session, usable=usable)
 
-    def _prepare(self, connection: Any, request: Request) -> None:
-        if request.database:
-            run(connection, f"USE {quote_name(request.database)}")
+    def _setup(self, request: Request) -> _Setup:
         settings = {**(self._bulk if request.is_bulk else {}), **request.settings}
-        if settings:
-            run(connection, "SET " + ", ".join(f"{name} = {quote(value)}" for name, value in settings.items()))
-        for table in request.external:
+        return _Setup(request.database, tuple(sorted(settings.items())))
+
+    def _prepare(self, connection: Any, setup: _Setup, tables: Sequence[ExternalTable] = ()) -> None:
+        if setup.database:
+            run(connection, f"USE {quote_name(setup.database)}")
+        if setup.settings:
+            run(connection, "SET " + ", ".join(f"{name} = {quote(value)}" for name, value in setup.settings))
+        for table in tables:
             _send_table(connection, table)
 
     def _take(self, session_id: str) -> _Session:
@@ -164,6 +234,7 @@ class Sessions:
             for session in self._sessions.values():
                 session.connection.close()
             self._sessions.clear()
+        self._idle.close()
         self._anchor.close()
 
 
