@@ -27,7 +27,7 @@ from typing import Any
 
 import psutil
 from api_load import Load, run
-from engine_data import History
+from engine_data import History, draw
 from engine_figures import prepare
 from engine_segments import all_segments
 from measuring import Bench, Figure, Report, machine, progress
@@ -40,6 +40,9 @@ OPERATOR = Actor("operator", "benchmark")
 PARTS = ("single", "batch", "membership")
 SEGOPS = (sys.executable, "-c", "from segops_orchestration.cli.main import main; main()")
 BATCH = 500
+# Users that are asked for, and one in so many that nobody has heard of.
+DRAWN = 20_000
+UNKNOWN = 20
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PAYLOAD = {
     "order_id": "o-000000000",
@@ -132,11 +135,13 @@ class _Loaded:
         history = History(events=events, users=users, until=datetime.now(UTC).replace(microsecond=0))
         prepare(bench, history, all_segments(history.until))
         bench.compute("full")
-        path = "/api/segments/membership/?user_id=user-"
-        self._report.sizes |= {"events of the membership checks": events, "users": users}
+        drawn = draw(bench.database, history, users=min(users, DRAWN), salt=1, evenly=True)
+        asked = [*drawn, *(f"unknown-{number}" for number in range(len(drawn) // UNKNOWN))]
+        path = "/api/segments/membership/?user_id="
+        self._report.sizes |= {"events of the membership checks": events, "users": users, "users asked for": len(asked)}
 
         def request(number: int) -> bytes:
-            return f"GET {path}{number * 7919 % users:07d} HTTP/1.1\r\n{self._head}\r\n".encode()
+            return f"GET {path}{asked[number * 7919 % len(asked)]} HTTP/1.1\r\n{self._head}\r\n".encode()
 
         run(self._port, rate, 3, 20, request)
         quiet = self._run("checks, nothing else", rate, request, 50, min(self._seconds, 20))
