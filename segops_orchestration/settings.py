@@ -15,6 +15,8 @@ QUERY_MEMORY_VARIABLE = "SEGOPS_MAX_QUERY_MEMORY"
 DEFAULT_QUERY_MEMORY = 1 << 30
 API_RATE_VARIABLE = "SEGOPS_API_RATE"
 DEFAULT_API_RATE = 2000.0
+API_MEMBERS_MEMORY_VARIABLE = "SEGOPS_API_MEMBERS_MEMORY"
+DEFAULT_API_MEMBERS_MEMORY = 256 << 20
 DAGSTER_URL_VARIABLE = "SEGOPS_DAGSTER_URL"
 METRICS_TOKEN_VARIABLE = "SEGOPS_METRICS_TOKEN"
 SECRET_KEY_VARIABLE = "SEGOPS_SECRET_KEY"
@@ -69,6 +71,8 @@ class Settings:
             (``SEGOPS_SECRET_KEY``); None means the file ``secret_key_file``.
         api_rate: requests a second that each process of the REST API takes from one caller (``SEGOPS_API_RATE``,
             default 2000); 0 means any number.
+        api_members_memory: bytes of memberships that each process of the REST API keeps in memory, to answer membership
+            checks without a query (``SEGOPS_API_MEMBERS_MEMORY``, default 256 MiB); 0: none.
         dagster_url: Dagster's webserver, which launches the computations that callers of the API ask for
             (``SEGOPS_DAGSTER_URL``); None: its queue or a worker process does.
         metrics_token: what opens the API's figures to Prometheus (``SEGOPS_METRICS_TOKEN``); None: only programs on
@@ -83,6 +87,7 @@ class Settings:
     secret_key: str | None = field(default=None, repr=False)
     dagster_url: str | None = field(default=None, repr=False)
     api_rate: float = DEFAULT_API_RATE
+    api_members_memory: int = DEFAULT_API_MEMBERS_MEMORY
     metrics_token: str | None = field(default=None, repr=False)
 
     @classmethod
@@ -105,6 +110,11 @@ class Settings:
             secret_key=env.get(SECRET_KEY_VARIABLE) or None,
             dagster_url=env.get(DAGSTER_URL_VARIABLE) or None,
             metrics_token=env.get(METRICS_TOKEN_VARIABLE) or None,
+            api_members_memory=memory_amount(
+                API_MEMBERS_MEMORY_VARIABLE,
+                env.get(API_MEMBERS_MEMORY_VARIABLE) or str(DEFAULT_API_MEMBERS_MEMORY),
+                0,
+            ),
             api_rate=rate(API_RATE_VARIABLE, env.get(API_RATE_VARIABLE) or str(DEFAULT_API_RATE)),
         )
 

@@ -1,11 +1,10 @@
-"""Membership checks, answered for many callers at a time: one query to the warehouse and one to the catalogue."""
+"""Membership checks, answered for many callers at a time, from memory or by one query to the warehouse."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import datetime
 
 from fastapi import FastAPI, Request
 
@@ -13,7 +12,8 @@ from segops_orchestration.api.gate import key_refused
 from segops_orchestration.api.known_keys import KnownKeys
 from segops_orchestration.api.services import Services
 from segops_orchestration.api.together import Together
-from segops_orchestration.catalog.checks import NamedSegment
+from segops_orchestration.catalog.checks import CheckedSegment, CheckState
+from segops_orchestration.compute.membership_snapshot import Entries
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Checked:
         segments: the active ones among those and the one that was asked for, by slug.
     """
 
-    entered: dict[int, datetime]
-    segments: list[NamedSegment]
+    entered: Entries
+    segments: list[CheckedSegment]
 
 
 class MembershipChecks:
@@ -50,12 +50,10 @@ class MembershipChecks:
         self.together: Together[Check, Checked] = Together(self._answer)
 
     def _answer(self, tenant: str, checks: Sequence[Check]) -> list[Checked | Exception]:
-        entered = self._entered(tenant, {check.user_id for check in checks})
-        segments = {segment for one in entered.values() for segment in one}
-        segments |= {check.segment_id for check in checks if check.segment_id is not None}
         keys = {check.key_id for check in checks if check.key_id is not None}
-        state = self._services.catalog.service.checks.state(tenant, keys, segments)
+        state = self._services.catalog.service.checks.state(tenant, keys)
         self._keys.forget(keys - state.working_keys)
+        entered = self._entered(tenant, {check.user_id for check in checks}, state)
         answers: list[Checked | Exception] = []
         for check in checks:
             if check.key_id is not None and check.key_id not in state.working_keys:
@@ -66,15 +64,24 @@ class MembershipChecks:
             answers.append(Checked(mine, named))
         return answers
 
-    def _entered(self, tenant: str, user_ids: set[str]) -> dict[str, dict[int, datetime]]:
-        lookup = self._services.lookup(tenant)
-        entered = lookup.segments_of_users(user_ids)
+    def _entered(self, tenant: str, user_ids: set[str], state: CheckState) -> dict[str, Entries]:
+        """The segments of those of the users who are in any."""
+        find = self._finder(tenant, state, len(user_ids))
+        entered = find(user_ids)
         # Only an id that is in no segment may have been joined to another one.
-        roots = self._services.canonical_ids(tenant).of_joined(missing) if (missing := user_ids - set(entered)) else {}
+        missing = user_ids - entered.keys()
+        roots = self._services.canonical_ids(tenant).of_joined(missing) if missing else {}
         if roots:
-            theirs = lookup.segments_of_users(set(roots.values()))
+            theirs = find(set(roots.values()))
             entered |= {user_id: theirs[root] for user_id, root in roots.items() if root in theirs}
         return entered
+
+    def _finder(self, tenant: str, state: CheckState, questions: int) -> Callable[[set[str]], dict[str, Entries]]:
+        remembered = self._services.members.of(tenant, state, questions)
+        if remembered is None:
+            lookup = self._services.lookup(tenant)
+            return lambda user_ids: dict(lookup.segments_of_users(user_ids))
+        return lambda user_ids: {user: found for user in user_ids if (found := remembered.entries(user))}
 
 
 @asynccontextmanager

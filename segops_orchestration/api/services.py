@@ -12,6 +12,7 @@ from segops_orchestration.api.key_use import KeyUse
 from segops_orchestration.api.limits import CallerLimits, LoginThrottle
 from segops_orchestration.api.metrics import Metrics
 from segops_orchestration.api.origins import PublicOrigins
+from segops_orchestration.api.remembered_members import RememberedMembers
 from segops_orchestration.api.runs.files import ExportFiles
 from segops_orchestration.api.runs.runs import Runs
 from segops_orchestration.api.tokens import TokenSigner
@@ -40,6 +41,7 @@ class Services:
     origins: PublicOrigins = field(init=False)
     runs: Runs = field(init=False)
     exports: ExportFiles = field(init=False)
+    members: RememberedMembers = field(init=False)
     _lookups: dict[str, MembershipLookup] = field(default_factory=dict)
     _canonical: dict[str, CanonicalIds] = field(default_factory=dict)
     _migrated: set[str] = field(default_factory=set)
@@ -51,6 +53,7 @@ class Services:
         self.origins = PublicOrigins(self.catalog)
         self.runs = Runs(self.settings, self.catalog.service.computations)
         self.exports = ExportFiles(self.settings, self.catalog, self.database)
+        self.members = RememberedMembers(self.catalog.service.checks, self.database, self.settings.api_members_memory)
 
     def start(self) -> None:
         """Begin with what runs beside the requests."""
@@ -62,6 +65,7 @@ class Services:
         self.runs.close()
         self.exports.close()
         self.syncs.close()
+        self.members.close()
         self.key_use.close()
 
     def lookup(self, tenant: str) -> MembershipLookup:

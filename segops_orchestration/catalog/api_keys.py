@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, or_, select, update
@@ -75,12 +75,6 @@ def by_id(session: Session, key_id: int) -> ApiKey | None:
     """The record of a key that works, as ``by_key``."""
     row = session.execute(_working().where(ApiKeyRow.id == key_id)).first()
     return None if row is None else record(row[0], row[1])
-
-
-def working(session: Session, tenant: str, key_ids: Collection[int]) -> frozenset[int]:
-    """Which of these keys are the tenant's and work."""
-    query = _working().where(TenantRow.slug == tenant, ApiKeyRow.id.in_(sorted(key_ids)))
-    return frozenset(session.scalars(query.with_only_columns(ApiKeyRow.id)))
 
 
 def public_key(session: Session, key: str) -> tuple[ApiKey, str] | None:

@@ -85,12 +85,13 @@ def _answer(scope: Scope, question: Question, checked: Checked) -> Membership:
     listed = [
         MemberSegment(id=one.id, name=one.name, slug=one.slug, computed_at=entered[one.id])
         for one in checked.segments
-        if one.computed and one.id in entered
+        if one.computation_id is not None and one.id in entered
     ]
     if wanted is None:
         return Membership(user_id=question.user_id, segments=listed)
     asked = next((one for one in checked.segments if one.id == wanted), None)
     if asked is None:
         raise NotFound(f"no active segment {wanted} in tenant {scope.tenant!r}")
-    is_member = asked.computed and wanted in entered
-    return Membership(user_id=question.user_id, segments=listed, is_member=is_member, is_computed=asked.computed)
+    computed = asked.computation_id is not None
+    is_member = computed and wanted in entered
+    return Membership(user_id=question.user_id, segments=listed, is_member=is_member, is_computed=computed)
