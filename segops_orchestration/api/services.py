@@ -12,13 +12,13 @@ from segops_orchestration.api.key_use import KeyUse
 from segops_orchestration.api.limits import CallerLimits, LoginThrottle
 from segops_orchestration.api.metrics import Metrics
 from segops_orchestration.api.origins import PublicOrigins
-from segops_orchestration.api.remembered_members import RememberedMembers
 from segops_orchestration.api.runs.files import ExportFiles
 from segops_orchestration.api.runs.runs import Runs
 from segops_orchestration.api.tokens import TokenSigner
 from segops_orchestration.catalog.catalog import Catalog
 from segops_orchestration.compute.identities import CanonicalIds
 from segops_orchestration.compute.lookup import MembershipLookup
+from segops_orchestration.compute.remembered_members import RememberedMembers
 from segops_orchestration.explorer.remembered import Remembered
 from segops_orchestration.settings import Settings
 from segops_orchestration.warehouse.client import TenantWarehouse, Warehouse

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 
 import pytest
 
 from segops_orchestration.proposals import preview as preview_module
-from segops_orchestration_tests.api.calling import Tenant
+from segops_orchestration_tests.api.calling import OPERATOR, Tenant
 from segops_orchestration_tests.api.segment_shop import computed, give_orders, made, spent, within
 
 _ORDERS = [(f"user-{number:03}", float(number)) for number in range(30)]
@@ -147,3 +148,42 @@ def test_changes_tell_who_came_and_went_by_computation(tenant: Tenant) -> None:
     later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     assert tenant.viewer_key.get(f"{path}changes/?since={quote(later)}")["count"] == 0
     tenant.viewer_key.get(f"{path}changes/?since=0001-01-01T00:00:00%2B14:00", status=400)
+
+
+def _remembered(tenant: Tenant, user: str) -> None:
+    """Ask until memory answers."""
+    deadline = time.monotonic() + 30
+    checks = tenant.api.catalog.service.checks
+    while tenant.api.services.members.of(tenant.slug, checks.state(tenant.slug, ()), 0) is None:
+        assert time.monotonic() < deadline, "it is not remembered"
+        tenant.viewer_key.get("segments/membership/", params={"user_id": user})
+
+
+@pytest.mark.parametrize("user", ["ada", "o'hara \\ Ünï/x%2F\n", "x" * 512])
+def test_what_is_asked_often_is_answered_from_memory_as_before(tenant: Tenant, user: str) -> None:
+    give_orders(tenant, [(user, 5.0), ("ben", 1.0)])
+    made(tenant, spent(5))
+    computed(tenant)
+    params = {"user_id": user}
+    before = tenant.viewer_key.get("segments/membership/", params=params)
+    assert [one["slug"] for one in before["segments"]] == ["big-spenders"]
+    _remembered(tenant, user)
+    assert tenant.viewer_key.get("segments/membership/", params=params) == before
+    assert tenant.viewer_key.get("segments/membership/?user_id=ben")["segments"] == []
+    give_orders(tenant, [("ben", 9.0)])
+    computed(tenant)
+    _remembered(tenant, user)
+    assert [one["slug"] for one in tenant.viewer_key.get("segments/membership/?user_id=ben")["segments"]] == [
+        "big-spenders"
+    ]
+
+
+def test_a_key_that_is_revoked_reads_nothing_from_memory(tenant: Tenant) -> None:
+    give_orders(tenant, _ORDERS)
+    made(tenant, spent(10))
+    computed(tenant)
+    _remembered(tenant, "user-020")
+    caller = tenant.viewer_key
+    (key,) = [one for one in tenant.api.catalog.people.keys(tenant.slug) if one.role == "viewer"]
+    tenant.api.catalog.people.revoke_key(tenant.slug, key.id, OPERATOR)
+    caller.get("segments/membership/?user_id=user-020", status=401)

@@ -106,6 +106,15 @@ def test_a_setting_of_a_failed_query_is_gone_too(client: Client) -> None:
     assert client.query("SELECT getSetting('max_block_size')").result_rows != [(1234,)]
 
 
+def test_the_database_of_a_read_is_not_that_of_the_next_one(endpoint: Endpoint) -> None:
+    ask = b"SELECT currentDatabase()"
+    answers = [
+        request(endpoint, "POST", f"/?database={name}" if name else "/", ask, credentials(endpoint))[2]
+        for name in ("system", "", "information_schema", "system", "")
+    ]
+    assert answers == [b"system\n", b"default\n", b"information_schema\n", b"system\n", b"default\n"]
+
+
 def test_max_execution_time_ends_a_query(client: Client) -> None:
     with pytest.raises(DatabaseError, match="TIMEOUT_EXCEEDED") as caught:
         client.query("SELECT sum(cityHash64(number)) FROM numbers(1e12)", settings={"max_execution_time": 0.2})

@@ -25,7 +25,7 @@ from segops_orchestration.compute.membership_snapshot import (
 from segops_orchestration.errors import SegOpsError
 from segops_orchestration.warehouse.client import TenantWarehouse
 
-_log = logging.getLogger("segops.api")
+_log = logging.getLogger("segops.compute")
 
 # So many questions within so long are worth a pass over all of a tenant's memberships.
 _OFTEN = 50
