@@ -11,6 +11,7 @@ import pytest
 
 from segops_orchestration.catalog.leases import LeaseLost
 from segops_orchestration.catalog.persons import PersonsCatalog
+from segops_orchestration.compute import moving
 from segops_orchestration.compute.identities import Joining, alias, canonical_id, identities_of, ids_of_person, merge
 from segops_orchestration.compute.moving import move_joined_events
 from segops_orchestration.errors import InvalidDocument, WarehouseError
@@ -201,3 +202,38 @@ def test_the_id_under_which_an_event_came_in_is_told(shop: StoryTenant) -> None:
 def test_what_is_no_user_id_is_refused(ids: tuple[str, str], shop: StoryTenant) -> None:
     with pytest.raises(InvalidDocument):
         join(shop, *ids)
+
+
+@pytest.fixture(params=["at once", "in parts", "few ids at once"])
+def in_parts(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, shop: StoryTenant) -> None:
+    """Whether what is moved fits into memory, and into one call."""
+    if request.param == "in parts":
+        monkeypatch.setattr(moving, "_BYTES_PER_EVENT", shop.database.query_memory // 5)
+        monkeypatch.setattr(moving, "_BYTES_PER_ID", shop.database.query_memory // 3)
+    if request.param == "few ids at once":
+        monkeypatch.setattr(moving, "_BYTES_OF_IDS", 1)
+
+
+@pytest.mark.usefixtures("in_parts")
+def test_more_than_fits_into_memory_is_moved_in_parts(shop: StoryTenant) -> None:
+    for number in range(5):
+        shop.ingest(ordered("anon", at=T0 - number * HOUR))
+        shop.ingest(ordered(f"other-{number}"))
+        join(shop, f"other-{number}", "ann")
+    join(shop, "anon", "ann")
+    shop.compute(at=T1)
+    assert users(shop) == {"ann", "ben", "cleo"}
+    assert events_of(shop) == {"ann": 12, "ben": 2, "cleo": 1}
+
+    take(shop, "anon", "ben")
+    take(shop, "other-3", "ben")
+    shop.compute(at=T1 + HOUR)
+    assert events_of(shop) == {"ann": 5, "ben": 9, "cleo": 1}
+    assert_delta_is_full(shop)
+
+
+def events_of(tenant: StoryTenant) -> dict[str, int]:
+    sql = "SELECT user_id, count() FROM {} FINAL GROUP BY user_id"
+    counts = [dict(tenant.database.query(sql.format(table)).result_rows) for table in ("events", "events_by_user")]
+    assert counts[0] == counts[1]
+    return counts[0]
