@@ -6,7 +6,7 @@ Every function works inside its caller's transaction.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from sqlalchemy import select, update
@@ -93,6 +93,10 @@ def finish(
         # What is held waits for a person, not for another sync.
         if status == "held" or (status == "succeeded" and counts.pending == 0):
             row.unfinished, row.unfinished_since = 0, None
+        connector = session.get_one(ConnectorRow, row.connector_id, with_for_update=True)
+        if connector.status == "active" and connector.updated_at > row.started_at:
+            # Edited, or members of its segment erased, while the sync ran: it may have seen what was before.
+            connector.updated_at = now + timedelta(milliseconds=1)
         session.flush()
     return record(row, session.get_one(ConnectorRow, row.connector_id).slug)
 

@@ -9,7 +9,7 @@ from segops_orchestration.catalog.connector_records import Connector, ConnectorL
 from segops_orchestration.catalog.holds import NewHold
 from segops_orchestration.errors import Conflict, NotFound
 from segops_orchestration.settings import Settings
-from segops_orchestration_tests.catalog.helpers import NOON, Clock, begin, commit, connect, document, save
+from segops_orchestration_tests.catalog.helpers import NOON, Clock, begin, commit, connect, document, save, spec
 from segops_orchestration_tests.catalog.racing import race
 
 
@@ -60,6 +60,28 @@ def test_a_sync_that_has_ended_keeps_its_outcome(vip: Catalog, lease: ConnectorL
     again = vip.connectors.finish_sync(sync.id, "failed", SyncCounts(), "late", lease=lease)
 
     assert (again.status, again.counts.added, again.error) == ("succeeded", 3, None)
+
+
+def touched(catalog: Catalog) -> bool:
+    """Whether somebody has changed the connector since its last sync ended, so that it is due again."""
+    [delivery] = catalog.connectors.deliveries("acme")
+    assert delivery.last is not None
+    assert delivery.last.finished_at is not None
+    return delivery.connector.updated_at > delivery.last.finished_at
+
+
+def test_what_is_changed_while_a_sync_runs_is_not_taken_for_delivered(
+    vip: Catalog, lease: ConnectorLease, clock: Clock
+) -> None:
+    for edited in (True, False):
+        clock.move(1)
+        sync = vip.connectors.begin_sync("acme", "vip-klaviyo", "sync", lease=lease)
+        clock.move(1)
+        if edited:
+            vip.connectors.save("acme", [(spec(config={"list_id": "B"}), {})])
+        clock.move(1)
+        vip.connectors.finish_sync(sync.id, "succeeded", SyncCounts(), lease=lease)
+        assert touched(vip) is edited
 
 
 def test_a_sync_whose_process_died_is_closed_by_the_next(vip: Catalog, lease: ConnectorLease) -> None:
