@@ -305,7 +305,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rate", default=1000.0, type=float, help="single events a second")
     parser.add_argument("--batch-rate", default=10_000.0, type=float, help="events a second in batches of 500")
     parser.add_argument("--checks", default=200.0, type=float, help="membership checks a second")
-    parser.add_argument("--connections", default=200, type=int, help="of the load")
+    parser.add_argument("--connections", default=500, type=int, help="of the load")
     parser.add_argument("--events", default=2_000_000, type=int, help="history under the membership checks")
     parser.add_argument("--users", default=100_000, type=int)
     parser.add_argument("--home", type=Path, help="keep the home")

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from segops_orchestration.activation.fields import checked_config, required_secrets, secret_fault, secret_names
+from segops_orchestration.activation.hidden import HIDDEN, query_fault, without_query
 from segops_orchestration.activation.platforms import PLATFORMS
 from segops_orchestration.activation.safe_targets import (
     TargetNotFound,
@@ -19,7 +20,7 @@ from segops_orchestration.api.errors import FieldErrors
 from segops_orchestration.catalog.connector_records import Connector
 from segops_orchestration.dsl.wording import did_you_mean, found, listed
 
-MASK = "***"
+MASK = HIDDEN
 _TYPES = {"talonone": "talon_one"}
 _SHOWN_TYPES = {ours: theirs for theirs, ours in _TYPES.items()}
 # By type: the contract's key and what it is called here.
@@ -46,9 +47,9 @@ def shown_type(type_: str) -> str:
 
 
 def shown_config(connector: Connector) -> dict[str, Any]:
-    """The config with the contract's keys; each stored secret is ``***``."""
+    """The config with the contract's keys; each stored secret, and the query of an address, is ``***``."""
     theirs = {ours: name for name, ours in _KEYS.get(connector.type, {}).items()}
-    plain = {theirs.get(name, name): value for name, value in connector.config.items()}
+    plain = {theirs.get(name, name): without_query(value) for name, value in connector.config.items()}
     return {**plain, **dict.fromkeys(connector.secrets, MASK)}
 
 
@@ -71,13 +72,16 @@ def split_new(type_: str, config: Mapping[str, Any]) -> tuple[dict[str, Any], di
 def split_change(connector: Connector, config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
     """The connector's config with these fields changed, and the secrets to seal.
 
-    ``null`` takes a field back to its default. A secret given as ``***`` stays as it is.
+    ``null`` takes a field back to its default. A secret or a query given as ``***`` stays as it is.
 
     Raises:
         FieldErrors, InvalidDocument: what is wrong, at its path.
     """
     plain, secrets = _split(connector.type, config, kept=connector.secrets)
-    merged = {**connector.config, **plain}
+    stored = connector.config
+    # An echo of what is shown is no change.
+    plain = {name: stored[name] if _is_echo(value, stored.get(name)) else value for name, value in plain.items()}
+    merged = {**stored, **plain}
     config = _checked(connector.type, {name: value for name, value in merged.items() if value is not None})
     _keep_secrets_at_home(connector, config, secrets)
     return config, secrets
@@ -137,6 +141,10 @@ def _checked(type_: str, plain: Mapping[str, Any]) -> dict[str, Any]:
     return config
 
 
+def _is_echo(value: object, stored: object) -> bool:
+    return stored is not None and value == without_query(stored)
+
+
 def _is_address(value: object) -> bool:
     # A scheme may be written in any case.
     return isinstance(value, str) and value.lower().startswith(("http://", "https://"))
@@ -144,8 +152,10 @@ def _is_address(value: object) -> bool:
 
 def _address_fault(value: object) -> str | None:
     """Why callers of the service may not have requests sent there; an operator may, by the command line."""
-    if not _is_address(value) or private_targets_allowed():
+    if not isinstance(value, str) or not _is_address(value):
         return None
+    if (fault := query_fault(value)) or private_targets_allowed():
+        return fault
     try:
         resolve(parse_target(value), allow_private=False)
     except (ValueError, TargetRefused) as error:

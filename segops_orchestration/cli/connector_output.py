@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from segops_orchestration.activation.hidden import HIDDEN, without_query
 from segops_orchestration.cli.output import print_table
 
 if TYPE_CHECKING:
     from segops_orchestration.catalog.connector_records import Connector, Hold, Sync
-
-HIDDEN = "***"
 
 
 def connector_document(connector: Connector) -> dict[str, Any]:
@@ -22,7 +21,7 @@ def connector_document(connector: Connector) -> dict[str, Any]:
     return {
         "connector_id": fields.pop("id"),
         **fields,
-        "config": {name: _shown(value) for name, value in connector.config.items()},
+        "config": {name: without_query(value) for name, value in connector.config.items()},
         "secrets": dict.fromkeys(connector.secrets, HIDDEN),
     }
 
@@ -75,14 +74,7 @@ def print_hold(connector: Connector, hold: Hold) -> None:
 
 def config_text(config: Mapping[str, Any]) -> str:
     """The config in one line."""
-    return ", ".join(f"{name}={_shown(value)}" for name, value in config.items())
-
-
-def _shown(value: Any) -> Any:
-    """A value of a config; the query of a URL may hold a token."""
-    if not isinstance(value, str) or "?" not in value or not value.startswith(("http://", "https://")):
-        return value
-    return f"{value.partition('?')[0]}?{HIDDEN}"
+    return ", ".join(f"{name}={without_query(value)}" for name, value in config.items())
 
 
 def count(number: int, noun: str) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from segops_orchestration.activation.hidden import HIDDEN
 from segops_orchestration.cli.connector_output import (
-    HIDDEN,
     config_text,
     connector_document,
     count,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from segops_orchestration.activation.hidden import HIDDEN, shown_url
 from segops_orchestration.cli.output import json_option, print_json, print_table
 from segops_orchestration.errors import Conflict, InvalidDocument, Problem
 from segops_orchestration.settings import Settings
@@ -74,9 +75,9 @@ def create(
             endpoint, created = found[0], False
     shown = {"secret": secret} if created and reference is None else {}
     if as_json:
-        print_json({**asdict(endpoint), "created": created, **shown})
+        print_json({**asdict(endpoint), "url": shown_url(url), "created": created, **shown})
         return
-    click.echo(f"Endpoint {endpoint.id} {'is created' if created else 'exists already'}: {url}")
+    click.echo(f"Endpoint {endpoint.id} {'is created' if created else 'exists already'}: {shown_url(url)}")
     if shown:
         click.echo(f"Its secret, shown this once: {secret}")
     click.echo(f"Next: segops webhooks test {tenant} {endpoint.id}")
@@ -102,7 +103,8 @@ def list_(tenant: str, as_json: bool) -> None:
         return
     columns = ["endpoint", "url", "status", "pending", "dead", "last delivered", "why"]
     rows = [
-        (one.id, one.url, one.status, one.pending, one.dead, one.delivered_at, one.status_reason) for one in endpoints
+        (one.id, shown_url(one.url), one.status, one.pending, one.dead, one.delivered_at, one.status_reason)
+        for one in endpoints
     ]
     print_table(columns, rows)
 
@@ -122,7 +124,7 @@ def test(tenant: str, endpoint: int, as_json: bool) -> None:
 
     with _catalog() as catalog:
         attempt = try_endpoint(catalog, tenant, endpoint)
-        url = catalog.webhooks.get(tenant, endpoint).url
+        url = shown_url(catalog.webhooks.get(tenant, endpoint).url)
     if as_json:
         print_json({"endpoint": endpoint, "ok": attempt.arrived, "status": attempt.status, "error": attempt.error})
     else:
@@ -213,7 +215,7 @@ def enable(tenant: str, endpoint: int, as_json: bool) -> None:
     if as_json:
         print_json(_shown(enabled))
         return
-    click.echo(f"Endpoint {endpoint} is active: {enabled.url}")
+    click.echo(f"Endpoint {endpoint} is active: {shown_url(enabled.url)}")
 
 
 @command.command()
@@ -232,7 +234,7 @@ def delete(tenant: str, endpoint: int, as_json: bool) -> None:
     if as_json:
         print_json(_shown(deleted))
         return
-    click.echo(f"Endpoint {endpoint} is deleted: {deleted.url}")
+    click.echo(f"Endpoint {endpoint} is deleted: {shown_url(deleted.url)}")
 
 
 def _catalog() -> Catalog:
@@ -277,7 +279,7 @@ def _given(reference: str) -> str:
 
 
 def _shown(endpoint: Endpoint) -> dict[str, Any]:
-    return {**asdict(endpoint), "secret": "***"}
+    return {**asdict(endpoint), "url": shown_url(endpoint.url), "secret": HIDDEN}
 
 
 def _row(message: Message) -> tuple[object, ...]:

@@ -148,6 +148,17 @@ def test_a_change_that_echoes_the_mask_keeps_the_secret_and_another_text_replace
     assert connectors.secrets(stored) == {"api_key": "pk_another_key_of_klaviyo"}
 
 
+def test_the_query_of_a_webhooks_address_is_not_shown_and_an_echo_keeps_it(tenant: Tenant, admin: SegOpsAdmin) -> None:
+    path = f"activations/{made(tenant, admin, 'webhook', url='https://example.com/x?token=abc')['id']}/"
+    assert tenant.viewer_key.get(path)["config"]["url"] == "https://example.com/x?***"
+    echoed = tenant.viewer_key.get(path)["config"]
+    assert tenant.admin_key.call("PATCH", path, {"config": echoed})["config"] == echoed
+    stored = tenant.api.catalog.connectors.by_id(tenant.slug, int(path.split("/")[1]))
+    assert stored.config["url"] == "https://example.com/x?token=abc"
+    elsewhere = {"config": {"url": "https://elsewhere.example/x?***"}}
+    assert "config.url" in tenant.admin_key.call("PATCH", path, elsewhere, status=400)
+
+
 def test_a_stored_secret_is_not_sent_to_another_address_than_it_was_given_for(
     tenant: Tenant, admin: SegOpsAdmin
 ) -> None:

@@ -40,6 +40,17 @@ def test_a_change_keeps_what_it_does_not_name_and_a_masked_secret(tenant: Tenant
     assert tenant.member_key.call("PATCH", path, {"status": "active"})["status"] == "active"
 
 
+def test_the_query_of_a_url_is_not_shown_and_an_echo_keeps_it(tenant: Tenant) -> None:
+    made = tenant.member_key.post("webhooks/", {"url": f"{URL}?token=abc"}, status=201)
+    path = f"webhooks/{made['id']}/"
+    shown = [made, tenant.viewer_key.get(path), *tenant.viewer_key.get("webhooks/")["results"]]
+    assert [one["url"] for one in shown] == [f"{URL}?***"] * 3
+    tenant.member_key.call("PATCH", path, {"url": f"{URL}?***", "status": "disabled"})
+    assert tenant.api.catalog.webhooks.get(tenant.slug, made["id"]).url == f"{URL}?token=abc"
+    refused = tenant.member_key.call("PATCH", path, {"url": f"{URL}/other?***"}, status=400)
+    assert "give the query itself" in refused["url"][0]
+
+
 def test_one_url_is_told_once(tenant: Tenant) -> None:
     tenant.member_key.post("webhooks/", {"url": URL}, status=201)
     other = tenant.member_key.post("webhooks/", {"url": URL + "/2"}, status=201)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import subprocess
@@ -16,7 +17,7 @@ README = Path(__file__).parents[2] / "README.md"
 
 def _guide() -> str:
     blocks = re.findall(r"<!-- guide -->\n```bash\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(blocks) == 7
+    assert len(blocks) == 8
     return "\n".join(blocks)
 
 
@@ -64,6 +65,14 @@ def test_in_the_guide_the_edit_passes_its_test_and_the_plan_shows_who_leaves(fol
     plan = said.partition("1 test passed.")[2]
     assert ["big-spenders", "changed", "3", "1", "0", "2"] in [line.split()[:6] for line in plan.splitlines()]
     assert "big-spenders: leave ada, ben" in plan
+
+
+def test_in_the_guide_the_service_stores_an_event_computes_and_answers_who_is_in(followed: tuple[Path, str]) -> None:
+    _, said = followed
+    queued, run, membership = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    assert queued == {"queued": True}
+    assert run["run_id"]
+    assert [one["slug"] for one in membership["segments"]] == ["big-spenders"]
 
 
 def test_every_command_in_the_table_exists() -> None:

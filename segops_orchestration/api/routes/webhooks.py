@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from segops_orchestration.activation.hidden import query_fault, shown_url
 from segops_orchestration.activation.safe_targets import TargetNotFound, TargetRefused, parse_target, resolve
 from segops_orchestration.activation.safe_targets import private_targets_allowed as private_allowed
 from segops_orchestration.activation.signing import check_secret, new_secret
@@ -60,7 +61,7 @@ class Webhook(BaseModel):
     """
 
     id: int
-    url: str
+    url: str = Field(description="A query is shown as `***`.", examples=["https://example.com/hooks/segops"])
     secret: str = Field(description="Always `***`; in the answer to its creation the secret itself, this once.")
     event_types: list[str]
     status: Literal["active", "disabled"]
@@ -104,10 +105,12 @@ def one(scope: Reader, webhook_id: Id) -> Webhook:
 @router.patch("/{webhook_id}/", responses=errors(409))
 def change(scope: Writer, webhook_id: Id, body: WebhookChange) -> Webhook:
     """Change a webhook. Enabled again, it is not told what was committed meanwhile."""
+    stored = shown_url(scope.catalog.webhook(webhook_id).url)
     changed = scope.catalog.change_webhook(
         webhook_id,
         scope.caller.actor,
-        url=None if body.url is None else _checked_url(body.url),
+        # An echo of what is shown is no change.
+        url=None if body.url in (None, stored) else _checked_url(body.url),
         secret=None if body.secret in (None, MASK) else _checked_secret(body.secret),
         event_types=body.event_types,
         status=body.status,
@@ -125,7 +128,7 @@ def delete(scope: Writer, webhook_id: Id) -> Response:
 def _shown(endpoint: Endpoint) -> Webhook:
     return Webhook(
         id=endpoint.id,
-        url=endpoint.url,
+        url=shown_url(endpoint.url),
         secret=MASK,
         event_types=list(endpoint.event_types),
         status=endpoint.status,
@@ -139,6 +142,8 @@ def _shown(endpoint: Endpoint) -> Webhook:
 
 
 def _checked_url(url: str) -> str:
+    if fault := query_fault(url):
+        raise FieldErrors({"url": [fault]})
     try:
         url.encode()
         resolve(parse_target(url), allow_private=private_allowed())
