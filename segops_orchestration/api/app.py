@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
 
 from segops_orchestration.api.documented import document
 from segops_orchestration.api.errors import handle_errors
@@ -72,4 +73,10 @@ def make_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router, prefix="/api")
     document(app)
+
+    @app.get("/", include_in_schema=False)
+    @app.get("/api/", include_in_schema=False)
+    def documentation() -> RedirectResponse:
+        return RedirectResponse("/api/docs")
+
     return app

@@ -59,8 +59,8 @@ def command(
     with _only_one(settings):
         if left := stop_leftovers(settings):
             note(f"Stopped {left} processes of an earlier `segops dev` that was killed.")
-        ui = free_port(host, port, "--port")
-        api = None if no_api else _another_port(ui, free_port(host, api_port, "--api-port"))
+        ui = free_port(host, port, "segops dev --port")
+        api = None if no_api else _another_port(ui, free_port(host, api_port, "segops dev --api-port"))
         try:
             with _warehouse(settings) as where, ExitStack() as servers:
                 started = _start(settings, host, ui, api, environ, verbose)

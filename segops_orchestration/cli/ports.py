@@ -10,8 +10,8 @@ from segops_orchestration.errors import SegOpsError
 _PORTS_TRIED = 50
 
 
-def free_port(host: str, port: int, option: str) -> int:
-    """The port, if it can be listened on; any free one for 0. ``option`` of `segops dev` is where it was given.
+def free_port(host: str, port: int, given_by: str) -> int:
+    """The port, if it can be listened on; any free one for 0. ``given_by`` is the command and option that gave it.
 
     Raises:
         SegOpsError: it is taken (the message names one that is free), or the host is none of this machine's.
@@ -23,7 +23,7 @@ def free_port(host: str, port: int, option: str) -> int:
         raise SegOpsError(f"cannot listen on {host}:{port}: {refused.strerror or refused}")
     candidates = range(port + 1, min(port + _PORTS_TRIED, 65535) + 1)
     free = next((candidate for candidate in candidates if _refusal(host, candidate) is None), 0)
-    raise SegOpsError(f"port {port} is in use by another program; try `segops dev {option} {free}`")
+    raise SegOpsError(f"port {port} is in use by another program; try `{given_by} {free}`")
 
 
 def _refusal(host: str, port: int) -> OSError | None:

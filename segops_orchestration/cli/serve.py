@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from segops_orchestration.cli.output import note
+from segops_orchestration.cli.ports import free_port
 from segops_orchestration.settings import Settings
 
 
@@ -38,6 +39,7 @@ def command(host: str, port: int, log_level: str, trusted: str) -> None:
     from segops_orchestration.api.logs import log_as_json
 
     settings = Settings.from_env()
+    port = free_port(host, port, "segops serve --port")
     log_as_json(log_level)
     note(f"SegOps API on http://{host}:{port}/api/ (documentation: /api/docs). Ctrl-C stops it.")
     uvicorn.run(

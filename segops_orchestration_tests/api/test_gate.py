@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import requests
 
 from segops_orchestration_tests.api.calling import OPERATOR, Api, Caller, Tenant
 
@@ -33,6 +34,12 @@ def test_a_key_of_an_archived_tenant_opens_nothing(api: Api, tenant: Tenant) -> 
     program = tenant.member_key
     api.catalog.archive_tenant(tenant.slug)
     program.get("auth/api-keys/", status=401)
+
+
+@pytest.mark.parametrize("path", ["", "/api/"])
+def test_who_comes_without_a_path_is_led_to_the_documentation(api: Api, path: str) -> None:
+    response = requests.get(api.url.removesuffix("/api") + path, timeout=60)
+    assert (response.status_code, response.url) == (200, f"{api.url}/docs")
 
 
 def test_every_answer_has_a_request_id_and_security_headers(tenant: Tenant) -> None:

@@ -61,6 +61,14 @@ def test_a_port_in_use_is_one_message_with_a_port_that_is_free(segops: Segops, h
     assert not (home / "warehouse").exists(), "nothing was started"
 
 
+def test_serve_says_so_too_before_it_says_that_it_serves(segops: Segops, home: Path, taken_port: int) -> None:
+    answer = segops("serve", "--port", str(taken_port))
+    assert answer.exit_code == 1
+    assert f"port {taken_port} is in use by another program; try `segops serve --port " in answer.err
+    assert "SegOps API on" not in answer.err
+    assert not (home / "warehouse").exists(), "nothing was started"
+
+
 def test_an_address_of_another_machine_is_refused(segops: Segops, home: Path) -> None:
     answer = segops("dev", "--host", "192.0.2.1")
     assert answer.exit_code == 1

@@ -29,7 +29,7 @@ def service(tmp_path: Path) -> Iterator[dict[str, str]]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SEGOPS_", "DAGSTER_"))}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     environment["SEGOPS_HOME"] = str(tmp_path / "home")
-    port = free_port("127.0.0.1", 0, "--port")
+    port = free_port("127.0.0.1", 0, "segops serve --port")
     environment["API"] = f"http://127.0.0.1:{port}/api"
     with (tmp_path / "log").open("w") as log:
         served = subprocess.Popen(

@@ -156,6 +156,8 @@ def _event(found: dict[str, str], *, holds_constants: bool) -> SentEvent:
     for name in ("user_id", "event_type", "occurred_at", "event_id"):
         raw = found.get(name, "null")
         texts[name], reason = _text(raw)
+        if reason and name == "occurred_at":
+            reason += "; write it like 2026-01-31T10:00:00Z"
         reason = reason or _fault_of(name, texts[name])
         if reason:
             faults.append(SentFault(name, texts[name] or raw, reason))

@@ -116,7 +116,7 @@ class Runs:
             run_id = self._webserver.launch(work)
         except LaunchFailed as error:
             self._requests.finish(request.run_id, "failed", str(error))
-            _log.error("%s/%s: %s", work.tenant, work.slug, error, exc_info=error.__cause__)
+            _log.error("%s/%s: %s (%s)", work.tenant, work.slug, error, error.__cause__)
             raise ApiError(503, str(error), headers={"Retry-After": "5"}) from None
         self._requests.launched(request.id, run_id, "graphql")
         return run_id
