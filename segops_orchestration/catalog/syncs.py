@@ -75,9 +75,12 @@ def finish(
     Raises:
         NotFound: no such sync.
     """
-    row = session.get(SyncRow, sync_id, with_for_update=True)
-    if row is None:
+    connector_id = session.scalar(select(SyncRow.connector_id).where(SyncRow.id == sync_id))
+    if connector_id is None:
         raise NotFound(f"no sync {sync_id}")
+    # The connector first, as everybody locks: two transactions that wait for one another would both be lost.
+    connector = session.get_one(ConnectorRow, connector_id, with_for_update=True)
+    row = session.get_one(SyncRow, sync_id, with_for_update=True)
     if row.status in ("running", "abandoned"):
         row.status, row.finished_at = status, now
         row.error = error[:MAX_ERROR] if error is not None else None
@@ -93,12 +96,11 @@ def finish(
         # What is held waits for a person, not for another sync.
         if status == "held" or (status == "succeeded" and counts.pending == 0):
             row.unfinished, row.unfinished_since = 0, None
-        connector = session.get_one(ConnectorRow, row.connector_id, with_for_update=True)
         if connector.status == "active" and connector.updated_at > row.started_at:
             # Edited, or members of its segment erased, while the sync ran: it may have seen what was before.
             connector.updated_at = now + timedelta(milliseconds=1)
         session.flush()
-    return record(row, session.get_one(ConnectorRow, row.connector_id).slug)
+    return record(row, connector.slug)
 
 
 def every(

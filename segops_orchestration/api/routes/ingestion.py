@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
+from segops_orchestration.api.direct_route import direct_route
 from segops_orchestration.api.documented import errors
 from segops_orchestration.api.errors import ApiError, FieldErrors
 from segops_orchestration.api.gate import Sender
@@ -25,19 +24,12 @@ from segops_orchestration.api.ingest.senders import Events, known_sender, requir
 from segops_orchestration.api.ingest.submission import Submission, Written
 from segops_orchestration.warehouse.ingest.payload import TOO_LONG
 
-
-class _DirectRoute(APIRoute):
-    """Calls its endpoint with what it needs. FastAPI's way to dependencies takes as long as all else together."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        async def handle(request: Request) -> Response:
-            answer: Response = await self.endpoint(request, await known_sender(request), once_of(request))
-            return answer
-
-        return handle
-
-
-router = APIRouter(prefix="/ingestion", tags=["ingestion"], lifespan=ingestion_lifespan, route_class=_DirectRoute)
+router = APIRouter(
+    prefix="/ingestion",
+    tags=["ingestion"],
+    lifespan=ingestion_lifespan,
+    route_class=direct_route(known_sender, once_of),
+)
 
 # Ids and times come from the key, so two attempts at once do no harm: a short lease, and a crash holds nobody up.
 _LEASE = timedelta(seconds=5)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field, ValidationError
 
+from segops_orchestration.api.direct_route import direct_route
 from segops_orchestration.api.gate import Scope, at_least
 from segops_orchestration.api.ids import LARGEST_ID
 from segops_orchestration.api.known_keys import known_scope
@@ -47,17 +46,6 @@ class Question(BaseModel):
     segment_id: int | None = Field(default=None, ge=1, le=LARGEST_ID, description="A segment to ask about.")
 
 
-class _DirectRoute(APIRoute):
-    """Calls its endpoint with what it needs. FastAPI's way to dependencies takes as long as all else together."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        async def handle(request: Request) -> Response:
-            answer: Response = await self.endpoint(request, await known_scope(request), _question(request))
-            return answer
-
-        return handle
-
-
 def _question(request: Request) -> Question:
     try:
         return Question.model_validate(dict(request.query_params))
@@ -66,7 +54,12 @@ def _question(request: Request) -> Question:
         raise RequestValidationError(places) from None
 
 
-router = APIRouter(prefix="/segments", tags=["members"], lifespan=checks_lifespan, route_class=_DirectRoute)
+router = APIRouter(
+    prefix="/segments",
+    tags=["members"],
+    lifespan=checks_lifespan,
+    route_class=direct_route(known_scope, _question),
+)
 
 
 @router.get("/membership/", response_model=Membership)
